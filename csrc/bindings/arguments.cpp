@@ -1,0 +1,89 @@
+// bindings/arguments.cpp: checks of durations, timeouts and counts.
+#include "bindings/arguments.hpp"
+
+#include <cmath>
+
+namespace gilpool::bindings {
+
+namespace {
+
+/// The number as a double; nothing, with an exception that names the argument, for anything else.
+std::optional<double> number_argument(PyObject* value, const char* name) {
+    if (!PyFloat_Check(value) && !PyIndex_Check(value) &&
+        (Py_TYPE(value)->tp_as_number == nullptr ||
+         Py_TYPE(value)->tp_as_number->nb_float == nullptr)) {
+        PyErr_Format(PyExc_TypeError, "%s must be an int or a float, not %.200s", name,
+                     Py_TYPE(value)->tp_name);
+        return std::nullopt;
+    }
+    const double number = PyFloat_AsDouble(value);
+    if (number == -1.0 && PyErr_Occurred() != nullptr) {
+        if (PyErr_ExceptionMatches(PyExc_OverflowError)) {
+            PyErr_Format(PyExc_ValueError, "%s is too large", name);
+        }
+        return std::nullopt;
+    }
+    if (std::isnan(number)) {
+        PyErr_Format(PyExc_ValueError, "%s must not be NaN", name);
+        return std::nullopt;
+    }
+    return number;
+}
+
+}  // namespace
+
+std::optional<std::chrono::nanoseconds> duration_argument(PyObject* value, const char* name,
+                                                          double unit_seconds) {
+    const std::optional<double> number = number_argument(value, name);
+    if (!number) {
+        return std::nullopt;
+    }
+    if (std::isinf(*number)) {
+        PyErr_Format(PyExc_ValueError, "%s must be finite", name);
+        return std::nullopt;
+    }
+    if (*number < 0) {
+        PyErr_Format(PyExc_ValueError, "%s must not be negative", name);
+        return std::nullopt;
+    }
+    // A century leaves room to add the result to any reading of the clock.
+    constexpr double kCentury = 100 * 365.25 * 86'400;
+    if (*number * unit_seconds > kCentury) {
+        PyErr_Format(PyExc_ValueError, "%s is too large", name);
+        return std::nullopt;
+    }
+    return std::chrono::nanoseconds(std::llround(*number * unit_seconds * 1e9));
+}
+
+std::optional<core::TimePoint> timeout_argument(PyObject* value, const char* name) {
+    if (value == nullptr || value == Py_None) {
+        return core::kNever;
+    }
+    const std::optional<double> seconds = number_argument(value, name);
+    if (!seconds) {
+        return std::nullopt;
+    }
+    return core::deadline_in(*seconds < 0 ? 0 : *seconds);
+}
+
+std::optional<Py_ssize_t> optional_count_argument(PyObject* value, const char* name) {
+    if (value == nullptr || value == Py_None) {
+        return -1;
+    }
+    if (!PyIndex_Check(value)) {
+        PyErr_Format(PyExc_TypeError, "%s must be an int or None, not %.200s", name,
+                     Py_TYPE(value)->tp_name);
+        return std::nullopt;
+    }
+    const Py_ssize_t count = PyNumber_AsSsize_t(value, nullptr);
+    if (count == -1 && PyErr_Occurred() != nullptr) {
+        return std::nullopt;
+    }
+    if (count < 0) {
+        PyErr_Format(PyExc_ValueError, "%s must not be negative", name);
+        return std::nullopt;
+    }
+    return count;
+}
+
+}  // namespace gilpool::bindings

@@ -1,0 +1,67 @@
+// bindings/compat.hpp: every difference between CPython versions, in one place.
+#pragma once
+
+#include <Python.h>
+
+namespace gilpool::bindings {
+
+/// Takes the raised exception (normalised, with its traceback) out of the thread state; a new reference.
+inline PyObject* take_raised_exception() {
+#if PY_VERSION_HEX >= 0x030C0000
+    return PyErr_GetRaisedException();
+#else
+    PyObject* type = nullptr;
+    PyObject* value = nullptr;
+    PyObject* traceback = nullptr;
+    PyErr_Fetch(&type, &value, &traceback);
+    PyErr_NormalizeException(&type, &value, &traceback);
+    if (traceback != nullptr) {
+        PyException_SetTraceback(value, traceback);
+    }
+    Py_XDECREF(type);
+    Py_XDECREF(traceback);
+    return value;
+#endif
+}
+
+/// Raises `exception`, whose reference it takes.
+inline void raise_exception(PyObject* exception) {
+#if PY_VERSION_HEX >= 0x030C0000
+    PyErr_SetRaisedException(exception);
+#else
+    PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(exception)), exception);
+    Py_DECREF(exception);
+#endif
+}
+
+/// True from the moment attaching a thread is no longer possible.
+inline bool interpreter_is_finalizing() {
+#if PY_VERSION_HEX >= 0x030D0000
+    return Py_IsFinalizing() != 0;
+#else
+    return _Py_IsFinalizing() != 0;
+#endif
+}
+
+/// Reads, from any thread and without the GIL, whether `state` holds it now. The thread state must stay
+/// alive meanwhile. The words read are the interpreter's own and not atomic to us: a result may be stale
+/// by one change, which is all an observer can ask for. gil_words_are_readable() tells whether it works.
+inline bool holds_gil(PyThreadState* state) {
+#if defined(Py_GIL_DISABLED) || (PY_VERSION_HEX >= 0x030D0000 && PY_VERSION_HEX < 0x030E0000)
+    constexpr int kAttached = 1;
+    return *static_cast<volatile int*>(&state->state) == kAttached;
+#elif PY_VERSION_HEX >= 0x030E0000
+    return *static_cast<volatile int*>(&state->holds_gil) != 0;
+#elif PY_VERSION_HEX >= 0x030C0000
+    return const_cast<const volatile PyThreadState*>(state)->_status.active != 0;
+#else
+    return _PyThreadState_UncheckedGet() == state;  // runtime-global: the holder, whoever asks
+#endif
+}
+
+/// The form in which a method table wants a function that takes keywords.
+inline PyCFunction keyword_method(PyCFunctionWithKeywords function) {
+    return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function));
+}
+
+}  // namespace gilpool::bindings

@@ -1,0 +1,49 @@
+// bindings/gil.cpp: the kept thread state of workers, and which thread is Python's main thread.
+#include "bindings/gil.hpp"
+
+#include <atomic>
+
+#include "bindings/compat.hpp"
+
+namespace gilpool::bindings {
+
+namespace {
+
+struct KeptState {
+    PyGILState_STATE token{};
+    PyThreadState* state = nullptr;
+};
+
+constinit thread_local KeptState t_kept{};
+constinit std::atomic<unsigned long> g_main_thread{0};
+
+}  // namespace
+
+void WorkerThreadState::attach() {
+    if (t_kept.state == nullptr) {
+        // Ensure makes the thread state and binds it, so that foreign code which calls
+        // PyGILState_Ensure on this thread finds the same one.
+        t_kept.token = PyGILState_Ensure();
+        t_kept.state = PyThreadState_Get();
+        return;
+    }
+    PyEval_RestoreThread(t_kept.state);
+}
+
+void WorkerThreadState::detach() { PyEval_SaveThread(); }
+
+void WorkerThreadState::destroy() {
+    // Past finalization there is nothing to give back: the interpreter has freed what it had.
+    if (t_kept.state == nullptr || interpreter_is_finalizing() || !Py_IsInitialized()) {
+        return;
+    }
+    PyEval_RestoreThread(t_kept.state);
+    t_kept.state = nullptr;
+    PyGILState_Release(t_kept.token);
+}
+
+bool is_main_thread() { return PyThread_get_thread_ident() == g_main_thread.load(); }
+
+void set_main_thread(unsigned long ident) { g_main_thread.store(ident); }
+
+}  // namespace gilpool::bindings

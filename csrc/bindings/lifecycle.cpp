@@ -1,0 +1,128 @@
+// bindings/lifecycle.cpp: the exit and fork hooks.
+#include "bindings/lifecycle.hpp"
+
+#include <chrono>
+
+#include "bindings/compat.hpp"
+#include "bindings/gil.hpp"
+#include "bindings/pool_type.hpp"
+#include "bindings/scheduler.hpp"
+#include "core/pool.hpp"
+
+namespace gilpool::bindings {
+
+namespace {
+
+/// How long exit waits for workers that have nothing to run, or whose sleep has just been stopped.
+/// Only a thread stuck in foreign code uses it up.
+constexpr std::chrono::milliseconds kWorkersEndWithin{250};
+
+/// A fork waits this long for idle workers to go. One that is late costs a warning of CPython 3.12+ about
+/// forking with threads, nothing else.
+constexpr std::chrono::milliseconds kIdleWorkersGoWithin{500};
+
+bool g_spawning_is_over = false;
+bool g_workers_are_gone = false;
+
+PoolObject* first_pool_to_wait_for() {
+    PoolObject* pool = first_active_pool();
+    while (pool != nullptr && pool->daemon) {
+        pool = pool->next_active;
+    }
+    return pool;
+}
+
+/// Ends what every pool has queued; with `stop`, also asks what runs to stop. Ending a task may run any
+/// destructor, so the list of pools is taken down first. False with an exception set on failure.
+bool cut_short_all_pools(bool stop) {
+    PyObject* const pools = PyList_New(0);
+    bool ok = pools != nullptr;
+    for (PoolObject* pool = first_active_pool(); ok && pool != nullptr; pool = pool->next_active) {
+        ok = PyList_Append(pools, reinterpret_cast<PyObject*>(pool)) == 0;
+    }
+    for (Py_ssize_t i = 0; ok && i < PyList_GET_SIZE(pools); ++i) {
+        auto* const pool = reinterpret_cast<PoolObject*>(PyList_GET_ITEM(pools, i));
+        if (stop) {
+            stop_running(pool);
+        }
+        ok = cancel_queued(pool);
+    }
+    Py_XDECREF(pools);
+    return ok;
+}
+
+/// finish(cancel): the exit hook. With `cancel`, what is queued is dropped instead of run.
+PyObject* finish(PyObject*, PyObject* cancel) {
+    const int cancel_all = PyObject_IsTrue(cancel);
+    bool ok = cancel_all >= 0 && (cancel_all == 0 || cut_short_all_pools(false));
+    while (ok) {
+        PoolObject* const pool = first_pool_to_wait_for();
+        if (pool == nullptr) {
+            break;
+        }
+        Py_INCREF(reinterpret_cast<PyObject*>(pool));
+        ok = join_pool(pool, core::kNever) != JoinResult::raised;
+        Py_DECREF(reinterpret_cast<PyObject*>(pool));
+    }
+    // Reached also after Ctrl-C during the wait: then every pool is treated as a daemon.
+    g_spawning_is_over = true;
+    PyObject* const interruption = ok ? nullptr : take_raised_exception();
+    if (!cut_short_all_pools(true)) {
+        PyErr_WriteUnraisable(nullptr);
+    }
+    g_workers_are_gone = true;
+    {
+        const Released released;
+        core::Pool::process().shutdown(core::Clock::now() + kWorkersEndWithin);
+    }
+    if (interruption != nullptr) {
+        raise_exception(interruption);
+        return nullptr;
+    }
+    Py_RETURN_NONE;
+}
+
+PyObject* before_fork(PyObject*, PyObject*) {
+    const Released released;
+    core::Pool::process().retire_idle(core::Clock::now() + kIdleWorkersGoWithin);
+    Py_RETURN_NONE;
+}
+
+PyObject* after_fork_in_child(PyObject*, PyObject*) {
+    set_main_thread(PyThread_get_thread_ident());
+    reset_scheduler();
+    fail_inherited_tasks();
+    Py_RETURN_NONE;
+}
+
+PyObject* set_main_thread_ident(PyObject*, PyObject* ident) {
+    const unsigned long value = PyLong_AsUnsignedLong(ident);
+    if (PyErr_Occurred() != nullptr) {
+        return nullptr;
+    }
+    set_main_thread(value);
+    Py_RETURN_NONE;
+}
+
+PyMethodDef lifecycle_functions[] = {
+    {"_finish", finish, METH_O,
+     "_finish(cancel, /)\n--\n\nExit hook: run or cancel what is queued, then end the workers."},
+    {"_before_fork", before_fork, METH_NOARGS, "Fork hook: end the idle workers."},
+    {"_after_fork_in_child", after_fork_in_child, METH_NOARGS,
+     "Fork hook: begin anew; what the parent runs or has queued fails here."},
+    {"_set_main_thread", set_main_thread_ident, METH_O,
+     "_set_main_thread(ident, /)\n--\n\nSay which thread runs signal handlers."},
+    {nullptr, nullptr, 0, nullptr}};
+
+}  // namespace
+
+bool spawning_is_over() { return g_spawning_is_over; }
+
+bool workers_are_gone() { return g_workers_are_gone; }
+
+int add_lifecycle(PyObject* module) {
+    core::Pool::process().set_thread_hooks({.on_exit = &WorkerThreadState::destroy});
+    return PyModule_AddFunctions(module, lifecycle_functions);
+}
+
+}  // namespace gilpool::bindings

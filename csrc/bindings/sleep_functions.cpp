@@ -1,0 +1,134 @@
+// bindings/sleep_functions.cpp: one sleep that holds the GIL, and one that lets it go.
+#include "bindings/sleep_functions.hpp"
+
+#include <algorithm>
+
+#include "bindings/arguments.hpp"
+#include "bindings/compat.hpp"
+#include "bindings/errors.hpp"
+#include "bindings/gil.hpp"
+#include "bindings/task_type.hpp"
+#include "bindings/waiting.hpp"
+#include "core/stop_token.hpp"
+#include "kernels/sleep.hpp"
+
+namespace gilpool::bindings {
+
+namespace {
+
+constexpr double kMillisecond = 1e-3;
+constexpr double kSecond = 1.0;
+
+/// The next moment at which a sleep until `deadline` looks for signals.
+core::TimePoint slice_end(core::TimePoint deadline, bool sees_signals) {
+    return sees_signals ? std::min(deadline, core::Clock::now() + kSignalSlice) : deadline;
+}
+
+/// Sleeps with the GIL held. Only the main thread looks for signals; false with an exception set.
+bool sleep_holding(core::TimePoint deadline) {
+    const bool sees_signals = is_main_thread();
+    while (true) {
+        const core::TimePoint until = slice_end(deadline, sees_signals);
+        const bool completed = kernels::sleep_until(until);
+        if (sees_signals && PyErr_CheckSignals() != 0) {
+            return false;
+        }
+        if (completed && until == deadline) {
+            return true;
+        }
+    }
+}
+
+/// Sleeps with the GIL released; a request to stop the task that sleeps raises TaskExit in it.
+bool sleep_released(core::TimePoint deadline) {
+    static constinit core::StopToken never_stopped;
+    TaskObject* const task = current_task();
+    const core::StopToken& stop = task != nullptr ? task->stop : never_stopped;
+    const bool sees_signals = is_main_thread();
+    while (true) {
+        const core::TimePoint until = slice_end(deadline, sees_signals);
+        core::ParkResult result{};
+        {
+            const Released released;
+            result = stop.sleep_until(until);
+        }
+        if (result == core::ParkResult::unparked) {
+            PyErr_SetNone(error_types.task_exit);
+            return false;
+        }
+        if (sees_signals && PyErr_CheckSignals() != 0) {
+            return false;
+        }
+        if (result == core::ParkResult::timed_out && until == deadline) {
+            return true;
+        }
+    }
+}
+
+/// Parses the one argument, called `name`, and sleeps.
+PyObject* sleep_for(PyObject* args, PyObject* kwargs, const char* format, const char* name,
+                    double unit_seconds, bool (*sleep)(core::TimePoint)) {
+    const char* names[] = {name, nullptr};
+    PyObject* value = nullptr;
+    if (PyArg_ParseTupleAndKeywords(args, kwargs, format, const_cast<char**>(names), &value) == 0) {
+        return nullptr;
+    }
+    const auto duration = duration_argument(value, name, unit_seconds);
+    if (!duration || !sleep(core::Clock::now() + *duration)) {
+        return nullptr;
+    }
+    Py_RETURN_NONE;
+}
+
+PyObject* sleep_gil(PyObject*, PyObject* args, PyObject* kwargs) {
+    return sleep_for(args, kwargs, "O:sleep_gil", "ms", kMillisecond, &sleep_holding);
+}
+
+PyObject* sleep_nogil(PyObject*, PyObject* args, PyObject* kwargs) {
+    return sleep_for(args, kwargs, "O:sleep_nogil", "ms", kMillisecond, &sleep_released);
+}
+
+PyObject* sleep_seconds(PyObject*, PyObject* args, PyObject* kwargs) {
+    return sleep_for(args, kwargs, "O:sleep", "seconds", kSecond, &sleep_released);
+}
+
+PyDoc_STRVAR(sleep_gil_doc,
+             "sleep_gil($module, /, ms)\n--\n\n"
+             "Sleep `ms` milliseconds in C while holding the GIL: no other Python thread can run.\n\n"
+             "The half of the experiment that a well-behaved C function should not be. In the main\n"
+             "thread Ctrl-C ends it within 50 ms. Nothing can interrupt a main thread that merely waits\n"
+             "for the GIL while *another* thread sleeps here: Python runs signal handlers only with it.\n\n"
+             "    >>> import gilpool\n"
+             "    >>> gilpool.sleep_gil(1)\n\n"
+             "GIL: held throughout. Thread safety: any thread.\n"
+             "Raises TypeError or ValueError for what is no length of time.");
+PyDoc_STRVAR(sleep_nogil_doc,
+             "sleep_nogil($module, /, ms)\n--\n\n"
+             "Sleep `ms` milliseconds in C with the GIL released: other Python threads run meanwhile.\n\n"
+             "In the main thread Ctrl-C ends it within 50 ms of the GIL being obtainable.\n\n"
+             "    >>> import gilpool\n"
+             "    >>> gilpool.sleep_nogil(1)\n\n"
+             "GIL: released while asleep. Thread safety: any thread.\n"
+             "Raises TypeError or ValueError for what is no length of time.");
+PyDoc_STRVAR(sleep_doc,
+             "sleep($module, /, seconds)\n--\n\n"
+             "Sleep `seconds` with the GIL released.\n\n"
+             "Unlike time.sleep it ends at once, with TaskExit, when the task it runs in is told to stop.\n\n"
+             "    >>> import gilpool\n"
+             "    >>> gilpool.sleep(0.001)\n\n"
+             "GIL: released while asleep. Thread safety: any thread.\n"
+             "Raises TypeError or ValueError for what is no length of time.");
+
+PyMethodDef sleep_functions[] = {
+    {"sleep_gil", keyword_method(sleep_gil), METH_VARARGS | METH_KEYWORDS,
+     sleep_gil_doc},
+    {"sleep_nogil", keyword_method(sleep_nogil), METH_VARARGS | METH_KEYWORDS,
+     sleep_nogil_doc},
+    {"sleep", keyword_method(sleep_seconds), METH_VARARGS | METH_KEYWORDS, sleep_doc},
+    {nullptr, nullptr, 0, nullptr}};
+
+}  // namespace
+
+int add_sleep_functions(PyObject* module) { return PyModule_AddFunctions(module, sleep_functions); }
+
+}  // namespace gilpool::bindings

@@ -1,0 +1,40 @@
+// bindings/waiting.hpp: how a Python thread waits for something native, with the GIL released and open to
+// Ctrl-C. Called with the GIL held.
+#pragma once
+
+#include <Python.h>
+
+#include <chrono>
+
+#include "core/clock.hpp"
+#include "core/waiters.hpp"
+
+namespace gilpool::bindings {
+
+enum class WaitOutcome {
+    notified,   ///< what was waited for happened
+    timed_out,  ///< the deadline passed
+    raised      ///< a signal handler raised: the Python exception is set
+};
+
+/// How long the main thread sleeps before it looks for signals by itself: a signal may arrive just
+/// before the sleep begins, or on another thread.
+inline constexpr std::chrono::milliseconds kSignalSlice{40};
+
+/// A waiter that sits in `list` for a scope, even when the thread is unwound out of it.
+class ListedWaiter {
+  public:
+    explicit ListedWaiter(core::WaitList& list) : list_(list) { list_.add(waiter_); }
+    ~ListedWaiter() { list_.remove(waiter_); }
+    ListedWaiter(const ListedWaiter&) = delete;
+    ListedWaiter& operator=(const ListedWaiter&) = delete;
+
+    /// Waits, GIL released, until notified, `deadline` or an exception from a signal handler.
+    WaitOutcome wait_until(core::TimePoint deadline);
+
+  private:
+    core::WaitList& list_;
+    core::ThreadWaiter waiter_;
+};
+
+}  // namespace gilpool::bindings

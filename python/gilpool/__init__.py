@@ -1,0 +1,46 @@
+"""A native thread pool for Python that knows the GIL.
+
+Spawn anything, as easily as with gevent, on plain threads::
+
+    import time, gilpool
+
+    pool = gilpool.Pool()
+    for _ in range(10):
+        pool.spawn(time.sleep, 1)
+    pool.join()                     # 1.00 s, not 10
+
+Blocking calls overlap because C code that waits lets the GIL go; ``gilpool experiment`` shows on
+your own machine what happens when it does not.
+"""
+
+# General layout: `_core` is the compiled module (csrc/bindings) and everything that must touch
+# native state; the modules here build on its public face only. `_hooks` ties the pool to the
+# interpreter's exit and to fork, `_cli` is the command line and is never imported from here.
+# Importing this package starts no thread and imports no optional dependency.
+
+from gilpool._core import Task as Task
+from gilpool._core import TaskExit as TaskExit
+from gilpool._core import WaitTimeout as WaitTimeout
+from gilpool._core import __version__ as __version__
+from gilpool._core import sleep as sleep
+from gilpool._core import sleep_gil as sleep_gil
+from gilpool._core import sleep_nogil as sleep_nogil
+from gilpool._hooks import install as _install_hooks
+from gilpool._pool import Pool as Pool
+from gilpool._pool import default_pool as default_pool
+from gilpool._pool import spawn as spawn
+
+__all__ = [
+    "Pool",
+    "Task",
+    "TaskExit",
+    "WaitTimeout",
+    "__version__",
+    "default_pool",
+    "sleep",
+    "sleep_gil",
+    "sleep_nogil",
+    "spawn",
+]
+
+_install_hooks()

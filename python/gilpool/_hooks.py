@@ -1,0 +1,49 @@
+"""Ties the native pool to the interpreter's exit and to fork.
+
+The exit hook runs in the main thread before non-daemon threads are joined, which is the last moment
+at which every native worker can still take the GIL, finish and end. Code that runs later (``atexit``
+functions) may ask finished tasks, but not spawn.
+"""
+
+import atexit
+import os
+import sys
+import threading
+from collections.abc import Callable
+
+from gilpool import _core
+
+
+def _exit_follows_interrupt() -> bool:
+    """Whether the interpreter ends because of a KeyboardInterrupt nobody caught."""
+    if hasattr(sys, "ps1"):  # an interactive session survives Ctrl-C; its last error may be old
+        return False
+    return issubclass(getattr(sys, "last_type", None) or type(None), KeyboardInterrupt)
+
+
+def _at_exit() -> None:
+    """Run what was spawned to its end (drop the queue after Ctrl-C), then end the workers."""
+    _core._finish(_exit_follows_interrupt())
+
+
+def _register_exit_hook(hook: Callable[[], None]) -> None:
+    # concurrent.futures hangs on the same private function: atexit itself runs only after the
+    # non-daemon threads, which may be waiting for our tasks, have been joined.
+    register: Callable[[Callable[[], None]], None] = getattr(
+        threading, "_register_atexit", atexit.register
+    )
+    try:
+        register(hook)
+    except RuntimeError:  # imported while the interpreter is shutting down already
+        atexit.register(hook)
+
+
+def install() -> None:
+    """Register the hooks; called once, when gilpool is imported."""
+    main_ident = threading.main_thread().ident
+    if main_ident is not None:
+        _core._set_main_thread(main_ident)
+    _register_exit_hook(_at_exit)
+    os.register_at_fork(
+        before=_core._before_fork, after_in_child=_core._after_fork_in_child
+    )
