@@ -1,5 +1,5 @@
-// bindings/arguments.hpp: turns what a Python caller passed into C++ values, or raises naming the argument.
-// GIL held.
+// bindings/arguments.hpp: turns what a Python caller passed into C++ values, or raises naming the
+// argument. GIL held.
 #pragma once
 
 #include <Python.h>
@@ -11,8 +11,8 @@
 
 namespace gilpool::bindings {
 
-/// A length of time, `unit_seconds` to the unit. TypeError unless an int or a float (or what converts
-/// to one), ValueError when negative, NaN, infinite or beyond the clock.
+/// A length of time, `unit_seconds` to the unit. TypeError unless an int or a float (or what
+/// converts to one), ValueError when negative, NaN, infinite or beyond the clock.
 std::optional<std::chrono::nanoseconds> duration_argument(PyObject* value, const char* name,
                                                           double unit_seconds);
 

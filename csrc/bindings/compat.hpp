@@ -5,7 +5,8 @@
 
 namespace gilpool::bindings {
 
-/// Takes the raised exception (normalised, with its traceback) out of the thread state; a new reference.
+/// Takes the raised exception (normalised, with its traceback) out of the thread state; a new
+/// reference.
 inline PyObject* take_raised_exception() {
 #if PY_VERSION_HEX >= 0x030C0000
     return PyErr_GetRaisedException();
@@ -43,9 +44,10 @@ inline bool interpreter_is_finalizing() {
 #endif
 }
 
-/// Reads, from any thread and without the GIL, whether `state` holds it now. The thread state must stay
-/// alive meanwhile. The words read are the interpreter's own and not atomic to us: a result may be stale
-/// by one change, which is all an observer can ask for. gil_words_are_readable() tells whether it works.
+/// Reads, from any thread and without the GIL, whether `state` holds it now. The thread state must
+/// stay alive meanwhile. The words read are the interpreter's own and not atomic to us: a result
+/// may be stale by one change, which is all an observer can ask for. gil_words_are_readable() tells
+/// whether it works.
 inline bool holds_gil(PyThreadState* state) {
 #if defined(Py_GIL_DISABLED) || (PY_VERSION_HEX >= 0x030D0000 && PY_VERSION_HEX < 0x030E0000)
     constexpr int kAttached = 1;

@@ -8,14 +8,16 @@ ErrorTypes error_types;
 int add_errors(PyObject* module) {
     error_types.task_exit = PyErr_NewExceptionWithDoc(
         "gilpool.TaskExit",
-        "Ends the task it is raised in. A task that ends with it has succeeded, with the exception as\n"
+        "Ends the task it is raised in. A task that ends with it has succeeded, with the exception "
+        "as\n"
         "its value. Not an Exception, so that `except Exception` in a task does not swallow it.",
         PyExc_BaseException, nullptr);
-    error_types.wait_timeout = PyErr_NewExceptionWithDoc(
-        "gilpool.WaitTimeout",
-        "A wait of gilpool's ran out of time; what was waited for goes on. A TimeoutError that a task\n"
-        "raised itself is never of this type.",
-        PyExc_TimeoutError, nullptr);
+    error_types.wait_timeout =
+        PyErr_NewExceptionWithDoc("gilpool.WaitTimeout",
+                                  "A wait of gilpool's ran out of time; what was waited for goes "
+                                  "on. A TimeoutError that a task\n"
+                                  "raised itself is never of this type.",
+                                  PyExc_TimeoutError, nullptr);
     if (error_types.task_exit == nullptr || error_types.wait_timeout == nullptr) {
         return -1;
     }

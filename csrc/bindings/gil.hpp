@@ -1,8 +1,8 @@
 // bindings/gil.hpp: every transition between holding and not holding the GIL.
 //
-// Up to CPython 3.13.7 taking the GIL in a dying interpreter unwinds the thread (pthread_exit), later
-// ones block it for ever. So whatever takes the GIL here is noexcept(false), and no lock of ours is held
-// across it.
+// Up to CPython 3.13.7 taking the GIL in a dying interpreter unwinds the thread (pthread_exit),
+// later ones block it for ever. So whatever takes the GIL here is noexcept(false), and no lock of
+// ours is held across it.
 #pragma once
 
 #include <Python.h>
@@ -21,8 +21,8 @@ class Released {
     PyThreadState* state_;
 };
 
-/// The thread state of a native worker: made at its first attach, kept until the worker ends (a fresh one
-/// for every attach costs 250-450 ns, a kept one 42-61 ns).
+/// The thread state of a native worker: made at its first attach, kept until the worker ends (a
+/// fresh one for every attach costs 250-450 ns, a kept one 42-61 ns).
 class WorkerThreadState {
   public:
     /// Takes the GIL on this worker.
@@ -31,9 +31,15 @@ class WorkerThreadState {
     /// Lets the GIL go; the thread state stays.
     static void detach();
 
-    /// Takes the GIL a last time and destroys the thread state, if there is one. A core::ThreadHooks::on_exit.
+    /// Takes the GIL a last time and destroys the thread state, if there is one. A
+    /// core::ThreadHooks::on_exit.
     static void destroy();
 };
+
+/// Lets the GIL go for as long as a waiting thread needs to take it; returns at once if none waits.
+/// Code that runs many C functions in a row must do this now and then: a request to drop the GIL is
+/// only seen in Python bytecode.
+void offer_gil();
 
 /// True on the thread in which Python runs signal handlers.
 bool is_main_thread();

@@ -3,8 +3,9 @@
 
 namespace gilpool::bindings {
 
-/// Tries holds_gil() on the calling thread: held must read as held, and released as released. Called with
-/// the GIL held; releases it for a moment. The words are private to CPython, so each build is tried.
+/// Tries holds_gil() on the calling thread: held must read as held, and released as released.
+/// Called with the GIL held; releases it for a moment. The words are private to CPython, so each
+/// build is tried.
 bool gil_words_are_readable();
 
 }  // namespace gilpool::bindings

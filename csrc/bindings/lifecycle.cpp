@@ -17,8 +17,8 @@ namespace {
 /// Only a thread stuck in foreign code uses it up.
 constexpr std::chrono::milliseconds kWorkersEndWithin{250};
 
-/// A fork waits this long for idle workers to go. One that is late costs a warning of CPython 3.12+ about
-/// forking with threads, nothing else.
+/// A fork waits this long for idle workers to go. One that is late costs a warning of CPython 3.12+
+/// about forking with threads, nothing else.
 constexpr std::chrono::milliseconds kIdleWorkersGoWithin{500};
 
 bool g_spawning_is_over = false;
@@ -32,8 +32,9 @@ PoolObject* first_pool_to_wait_for() {
     return pool;
 }
 
-/// Ends what every pool has queued; with `stop`, also asks what runs to stop. Ending a task may run any
-/// destructor, so the list of pools is taken down first. False with an exception set on failure.
+/// Ends what every pool has queued; with `stop`, also asks what runs to stop. Ending a task may run
+/// any destructor, so the list of pools is taken down first. False with an exception set on
+/// failure.
 bool cut_short_all_pools(bool stop) {
     PyObject* const pools = PyList_New(0);
     bool ok = pools != nullptr;
@@ -116,9 +117,13 @@ PyMethodDef lifecycle_functions[] = {
 
 }  // namespace
 
-bool spawning_is_over() { return g_spawning_is_over; }
+bool spawning_is_over() {
+    return g_spawning_is_over;
+}
 
-bool workers_are_gone() { return g_workers_are_gone; }
+bool workers_are_gone() {
+    return g_workers_are_gone;
+}
 
 int add_lifecycle(PyObject* module) {
     core::Pool::process().set_thread_hooks({.on_exit = &WorkerThreadState::destroy});

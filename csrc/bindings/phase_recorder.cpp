@@ -1,6 +1,7 @@
 // bindings/phase_recorder.cpp: the gate, the stamps and the watching thread.
 #include "bindings/phase_recorder.hpp"
 
+#include <pybind11/stl.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -15,12 +16,16 @@
 
 namespace gilpool::bindings {
 
+namespace py = pybind11;
+
 namespace {
 
 constexpr std::chrono::milliseconds kLookEvery{1};
 constexpr std::array kPhaseNames{"waiting", "held", "released", "end"};
 
-int native_thread_id() { return static_cast<int>(syscall(SYS_gettid)); }
+int native_thread_id() {
+    return static_cast<int>(syscall(SYS_gettid));
+}
 
 }  // namespace
 
@@ -39,7 +44,9 @@ PhaseRecorder::PhaseRecorder(int threads, int fd, int row, bool gate)
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
-PhaseRecorder::~PhaseRecorder() { close(); }
+PhaseRecorder::~PhaseRecorder() {
+    close();
+}
 
 void PhaseRecorder::close() {
     {
@@ -66,9 +73,10 @@ void PhaseRecorder::stamp(int index, Phase phase, core::TimePoint when) {
     events_.emplace_back(index, name, ns, call.thread_id);
     if (fd_ >= 0) {
         char line[96];
-        const int length = std::snprintf(line, sizeof line, "P %d %d %s %lld %d\n", row_, index, name,
-                                         static_cast<long long>(ns), call.thread_id);
-        // One write below PIPE_BUF is atomic. A reader that has gone is no error of the measurement.
+        const int length = std::snprintf(line, sizeof line, "P %d %d %s %lld %d\n", row_, index,
+                                         name, static_cast<long long>(ns), call.thread_id);
+        // One write below PIPE_BUF is atomic. A reader that has gone is no error of the
+        // measurement.
         [[maybe_unused]] const auto written = write(fd_, line, static_cast<std::size_t>(length));
     }
 }
@@ -131,6 +139,29 @@ void PhaseRecorder::watch() {
             }
         }
     }
+}
+
+void bind_phase_recorder(py::module_& module) {
+    py::class_<PhaseRecorder>(module, "PhaseRecorder",
+                              "Records what each thread of an experiment does with the GIL.")
+        .def(py::init<int, int, int, bool>(), py::arg("threads"), py::kw_only(), py::arg("fd") = -1,
+             py::arg("row") = 0, py::arg("gate") = true)
+        .def("spawned", &PhaseRecorder::spawned, py::arg("index"),
+             "Stamp that call `index` has been asked for.")
+        .def(
+            "run",
+            [](PhaseRecorder& self, int index, py::function function, py::args args) {
+                PyObject* const result = self.run(index, function.ptr(), args.ptr());
+                if (result == nullptr) {
+                    throw py::error_already_set();
+                }
+                return py::reinterpret_steal<py::object>(result);
+            },
+            py::arg("index"), py::arg("function"), py::pos_only(),
+            "Run function(*args) on this thread as call `index`, stamping its phases.")
+        .def("close", &PhaseRecorder::close, "Stop watching; the events stay.")
+        .def_property_readonly("events", &PhaseRecorder::events,
+                               "List of (index, phase, monotonic ns, native thread id).");
 }
 
 }  // namespace gilpool::bindings

@@ -1,14 +1,15 @@
 // bindings/phase_recorder.hpp: writes down what each thread of an experiment does with the GIL.
 //
-// A thread stamps the begin and end of its call itself. What the GIL does in between is watched by a native
-// thread that never takes it: once a millisecond it reads, for each thread in a call, whether the
-// interpreter says that it holds the GIL. So a phase is what happened, whatever the called function claims.
+// A thread stamps the begin and end of its call itself. What the GIL does in between is watched by
+// a native thread that never takes it: once a millisecond it reads, for each thread in a call,
+// whether the interpreter says that it holds the GIL. So a phase is what happened, whatever the
+// called function claims.
 //
-// run, spawned and close are called with the GIL held. One mutex guards the events; it is held for a few
-// reads and one write(2) and never while taking the GIL.
+// run, spawned and close are called with the GIL held. One mutex guards the events; it is held for
+// a few reads and one write(2) and never while taking the GIL.
 #pragma once
 
-#include <Python.h>
+#include <pybind11/pybind11.h>
 
 #include <condition_variable>
 #include <cstdint>
@@ -26,8 +27,8 @@ class PhaseRecorder {
   public:
     using Event = std::tuple<int, std::string, std::int64_t, int>;  ///< index, phase, ns, thread id
 
-    /// Watches `threads` calls. With `fd` >= 0 each event is also written there at once, with `row` in it;
-    /// with `gate` the calls begin together, when all threads have arrived.
+    /// Watches `threads` calls. With `fd` >= 0 each event is also written there at once, with `row`
+    /// in it; with `gate` the calls begin together, when all threads have arrived.
     PhaseRecorder(int threads, int fd, int row, bool gate);
     ~PhaseRecorder();
     PhaseRecorder(const PhaseRecorder&) = delete;
@@ -36,8 +37,8 @@ class PhaseRecorder {
     /// Stamps that call `index` has been asked for: from now on it waits for its turn.
     void spawned(int index);
 
-    /// Runs function(*args) on the calling thread as call `index` and stamps its phases. Returns the result
-    /// as a new reference, or null with the exception set.
+    /// Runs function(*args) on the calling thread as call `index` and stamps its phases. Returns
+    /// the result as a new reference, or null with the exception set.
     PyObject* run(int index, PyObject* function, PyObject* args);
 
     /// Stops watching; idempotent. The events stay.
@@ -68,5 +69,8 @@ class PhaseRecorder {
     bool closing_ = false;
     std::thread watcher_;
 };
+
+/// Adds the class to `module`.
+void bind_phase_recorder(pybind11::module_& module);
 
 }  // namespace gilpool::bindings

@@ -20,7 +20,9 @@ namespace {
 
 PoolObject* g_first_active = nullptr;
 
-PoolObject* as_pool(PyObject* self) { return reinterpret_cast<PoolObject*>(self); }
+PoolObject* as_pool(PyObject* self) {
+    return reinterpret_cast<PoolObject*>(self);
+}
 
 void link_active(PoolObject* pool) {
     pool->previous_active = nullptr;
@@ -40,7 +42,9 @@ void unlink_active(PoolObject* pool) {
     }
 }
 
-bool is_full(const PoolObject* pool) { return pool->size >= 0 && pool->tracked >= pool->size; }
+bool is_full(const PoolObject* pool) {
+    return pool->size >= 0 && pool->tracked >= pool->size;
+}
 
 bool runs_in(const PoolObject* pool) {
     const TaskObject* const task = current_task();
@@ -61,7 +65,8 @@ bool wait_for_slot(PoolObject* pool) {
     return true;
 }
 
-// --- methods -----------------------------------------------------------------------------------------
+// --- methods
+// -----------------------------------------------------------------------------------------
 
 PyObject* pool_spawn(PyObject* self, PyObject* args, PyObject* kwargs) {
     if (PyTuple_GET_SIZE(args) == 0) {
@@ -94,12 +99,15 @@ PyObject* pool_spawn(PyObject* self, PyObject* args, PyObject* kwargs) {
     if (pool->tracked++ == 0) {
         link_active(pool);
     }
-    pool->queued.push_back(reinterpret_cast<TaskObject*>(
-        Py_NewRef(reinterpret_cast<PyObject*>(task))));
+    pool->queued.push_back(
+        reinterpret_cast<TaskObject*>(Py_NewRef(reinterpret_cast<PyObject*>(task))));
     if (!schedule(pool)) {
         pool->queued.unlink(task);
-        PyObject* const error = PyObject_CallFunction(PyExc_RuntimeError, "s",
-                                                      "cannot start a thread for the task");
+        if (pool->queued.empty()) {
+            unschedule(pool);
+        }
+        PyObject* const error =
+            PyObject_CallFunction(PyExc_RuntimeError, "s", "cannot start a thread for the task");
         if (error != nullptr) {
             task->exception_seen = true;
             end_unstarted_task(task, Py_NewRef(error));
@@ -154,19 +162,27 @@ PyObject* pool_running_names(PyObject* self, PyObject*) {
     return names;
 }
 
-Py_ssize_t pool_length(PyObject* self) { return as_pool(self)->tracked; }
+Py_ssize_t pool_length(PyObject* self) {
+    return as_pool(self)->tracked;
+}
 
 /// A pool is a thing to spawn on, not a collection to test: true even when nothing runs.
-int pool_truth(PyObject*) { return 1; }
+int pool_truth(PyObject*) {
+    return 1;
+}
 
 PyObject* pool_get_size(PyObject* self, void*) {
     const Py_ssize_t size = as_pool(self)->size;
     return size < 0 ? Py_NewRef(Py_None) : PyLong_FromSsize_t(size);
 }
 
-PyObject* pool_get_name(PyObject* self, void*) { return Py_NewRef(as_pool(self)->name); }
+PyObject* pool_get_name(PyObject* self, void*) {
+    return Py_NewRef(as_pool(self)->name);
+}
 
-PyObject* pool_get_daemon(PyObject* self, void*) { return PyBool_FromLong(as_pool(self)->daemon); }
+PyObject* pool_get_daemon(PyObject* self, void*) {
+    return PyBool_FromLong(as_pool(self)->daemon);
+}
 
 int pool_set_daemon(PyObject* self, PyObject* value, void*) {
     if (value == nullptr) {
@@ -187,13 +203,14 @@ PyObject* pool_repr(PyObject* self) {
     if (size == nullptr) {
         return nullptr;
     }
-    PyObject* const repr = PyUnicode_FromFormat("<Pool name=%R size=%S tasks=%zd at %p>", pool->name,
-                                                size, pool->tracked, self);
+    PyObject* const repr = PyUnicode_FromFormat("<Pool name=%R size=%S tasks=%zd at %p>",
+                                                pool->name, size, pool->tracked, self);
     Py_DECREF(size);
     return repr;
 }
 
-// --- life --------------------------------------------------------------------------------------------
+// --- life
+// --------------------------------------------------------------------------------------------
 
 PyObject* pool_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
     static const char* names[] = {"size", "name", "daemon", nullptr};
@@ -254,18 +271,20 @@ void pool_dealloc(PyObject* self) {
     Py_DECREF(type);
 }
 
-// --- tables ------------------------------------------------------------------------------------------
+// --- tables
+// ------------------------------------------------------------------------------------------
 
 PyDoc_STRVAR(pool_doc,
              "Pool(size=None, *, name=None, daemon=False)\n--\n\n"
              "Runs Python calls on native threads.");
-PyDoc_STRVAR(spawn_doc,
-             "spawn($self, function, /, *args, **kwargs)\n--\n\n"
-             "Call function(*args, **kwargs) on a native thread; return its Task.\n\n"
-             "From any thread. Does not release the GIL, except to wait for a slot when the pool has a\n"
-             "size and is full; Ctrl-C in the main thread ends that wait. A task that spawns on its own\n"
-             "full pool does not wait. TypeError when function is not callable; RuntimeError once the\n"
-             "interpreter shuts down.");
+PyDoc_STRVAR(
+    spawn_doc,
+    "spawn($self, function, /, *args, **kwargs)\n--\n\n"
+    "Call function(*args, **kwargs) on a native thread; return its Task.\n\n"
+    "From any thread. Does not release the GIL, except to wait for a slot when the pool has a\n"
+    "size and is full; Ctrl-C in the main thread ends that wait. A task that spawns on its own\n"
+    "full pool does not wait. TypeError when function is not callable; RuntimeError once the\n"
+    "interpreter shuts down.");
 PyDoc_STRVAR(pool_join_doc,
              "join($self, /, timeout=None)\n--\n\n"
              "Wait, with the GIL released, until nothing is queued or running any more.\n\n"
@@ -283,7 +302,8 @@ PyGetSetDef pool_getset[] = {
     {"size", pool_get_size, nullptr, "Most tasks at once, or None.", nullptr},
     {"name", pool_get_name, nullptr, "The name given to the pool, or None.", nullptr},
     {"daemon", pool_get_daemon, pool_set_daemon,
-     "Whether the interpreter's exit abandons the pool's tasks instead of running them to their end.",
+     "Whether the interpreter's exit abandons the pool's tasks instead of running them to their "
+     "end.",
      nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr}};
 
@@ -310,7 +330,8 @@ PyType_Spec pool_spec = {"gilpool._core.Pool", sizeof(PoolObject), 0,
 
 }  // namespace
 
-// --- lists -------------------------------------------------------------------------------------------
+// --- lists
+// -------------------------------------------------------------------------------------------
 
 void TaskList::push_back(TaskObject* task) {
     task->previous = last;
@@ -334,7 +355,8 @@ TaskObject* TaskList::pop_front() {
     return task;
 }
 
-// --- what the scheduler, exit and fork need ------------------------------------------------------------
+// --- what the scheduler, exit and fork need
+// ------------------------------------------------------------
 
 int add_pool_type(PyObject* module) {
     PyObject* const type = PyType_FromModuleAndSpec(module, &pool_spec, nullptr);
@@ -346,7 +368,9 @@ int add_pool_type(PyObject* module) {
     return added;
 }
 
-PoolObject* first_active_pool() { return g_first_active; }
+PoolObject* first_active_pool() {
+    return g_first_active;
+}
 
 void task_left_pool(PoolObject* pool) {
     if (--pool->tracked == 0) {
@@ -356,18 +380,30 @@ void task_left_pool(PoolObject* pool) {
     pool->slot_waiters.notify_one();
 }
 
-void unlink_running(TaskObject* task) { task->pool->running.unlink(task); }
+void unlink_running(TaskObject* task) {
+    task->pool->running.unlink(task);
+}
 
 bool cancel_queued(PoolObject* pool) {
-    while (TaskObject* const task = pool->queued.pop_front()) {
+    // Making an exception and ending a task may run any destructor, which may spawn, cancel, or
+    // drop the last name of the pool: so each round looks anew.
+    Py_INCREF(reinterpret_cast<PyObject*>(pool));
+    bool ok = true;
+    while (ok && !pool->queued.empty()) {
         PyObject* const exit = PyObject_CallNoArgs(error_types.task_exit);
-        if (exit == nullptr) {
-            pool->queued.push_back(task);
-            return false;
+        ok = exit != nullptr;
+        if (!ok || pool->queued.empty()) {
+            Py_XDECREF(exit);
+            continue;
+        }
+        TaskObject* const task = pool->queued.pop_front();
+        if (pool->queued.empty()) {
+            unschedule(pool);
         }
         end_unstarted_task(task, exit);
     }
-    return true;
+    Py_DECREF(reinterpret_cast<PyObject*>(pool));
+    return ok;
 }
 
 void stop_running(PoolObject* pool) {

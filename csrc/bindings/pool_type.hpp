@@ -1,8 +1,9 @@
-// bindings/pool_type.hpp: gilpool's Pool, as a raw heap type: accounting over the process's native threads.
-// Everything here is called with the GIL held, which is the lock of every list and counter.
+// bindings/pool_type.hpp: gilpool's Pool, as a raw heap type: accounting over the process's native
+// threads. Everything here is called with the GIL held, which is the lock of every list and
+// counter.
 //
-// Invariant: tracked == queued + running; the pool is linked in the list of active pools, and each tracked
-// task holds a reference to it, exactly while tracked > 0.
+// Invariant: tracked == queued + running; the pool is linked in the list of active pools, and each
+// tracked task holds a reference to it, exactly while tracked > 0.
 #pragma once
 
 #include <Python.h>
@@ -26,9 +27,8 @@ struct TaskList {
 };
 
 struct PoolObject {
-    PyObject_HEAD
-    Py_ssize_t size;     ///< most tasks tracked at once; -1: no limit
-    Py_ssize_t tracked;  ///< queued and running tasks
+    PyObject_HEAD Py_ssize_t size;  ///< most tasks tracked at once; -1: no limit
+    Py_ssize_t tracked;             ///< queued and running tasks
     TaskList queued;
     TaskList running;
     PyObject* name;  ///< str or None
@@ -36,6 +36,7 @@ struct PoolObject {
     PyObject* attributes;  ///< __dict__ of subclasses' instances
     bool daemon;           ///< exit cancels and abandons instead of waiting
     bool ready;            ///< is linked in the scheduler's ring
+    PoolObject* previous_ready;
     PoolObject* next_ready;
     PoolObject* previous_active;
     PoolObject* next_active;

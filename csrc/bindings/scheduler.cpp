@@ -1,64 +1,69 @@
 // bindings/scheduler.cpp: the ring of pools with work and the workers that serve it.
 #include "bindings/scheduler.hpp"
 
+#include <chrono>
+
 #include "bindings/gil.hpp"
 #include "bindings/pool_type.hpp"
 #include "bindings/task_type.hpp"
+#include "core/clock.hpp"
 #include "core/pool.hpp"
 
 namespace gilpool::bindings {
 
 namespace {
 
-/// Pools with queued tasks, served in turn; each is in the ring once and is kept alive by its tasks.
+/// Pools with queued tasks, served in turn. A pool is in the ring exactly while it has queued
+/// tasks, which keep it alive.
 struct Ring {
     PoolObject* first = nullptr;
     PoolObject* last = nullptr;
 
     void push_back(PoolObject* pool) {
         pool->ready = true;
+        pool->previous_ready = last;
         pool->next_ready = nullptr;
         (last != nullptr ? last->next_ready : first) = pool;
         last = pool;
     }
 
-    PoolObject* pop_front() {
-        PoolObject* const pool = first;
-        first = pool->next_ready;
-        if (first == nullptr) {
-            last = nullptr;
-        }
+    void unlink(PoolObject* pool) {
+        (pool->previous_ready != nullptr ? pool->previous_ready->next_ready : first) =
+            pool->next_ready;
+        (pool->next_ready != nullptr ? pool->next_ready->previous_ready : last) =
+            pool->previous_ready;
         pool->ready = false;
-        return pool;
     }
 };
 
 Ring g_ring;
+/// How long a worker runs task after task before it offers the GIL: CPython's own switch interval.
+constexpr std::chrono::milliseconds kSlice{5};
+
 bool g_spare_is_coming = false;
+unsigned long g_spares_arrived = 0;
 int g_serving = 0;  ///< workers between attach and detach in serve()
 
-/// The oldest task of the pool whose turn it is, or null. A reference held by the queue is passed on.
+/// The oldest task of the pool whose turn it is, or null. A reference held by the queue is passed
+/// on.
 TaskObject* take_next() {
-    while (g_ring.first != nullptr) {
-        PoolObject* const pool = g_ring.pop_front();
-        TaskObject* const task = pool->queued.pop_front();
-        if (task != nullptr) {
-            pool->running.push_back(task);
-        }
-        if (!pool->queued.empty()) {
-            g_ring.push_back(pool);
-        }
-        if (task != nullptr) {
-            return task;
-        }
+    PoolObject* const pool = g_ring.first;
+    if (pool == nullptr) {
+        return nullptr;
     }
-    return nullptr;
+    g_ring.unlink(pool);
+    TaskObject* const task = pool->queued.pop_front();
+    pool->running.push_back(task);
+    if (!pool->queued.empty()) {
+        g_ring.push_back(pool);
+    }
+    return task;
 }
 
 void serve(void*);
 
-/// Sees to it that a worker is on its way if there is work; false if none can be had. A worker that is
-/// running a task serves the ring afterwards, so to it that is no loss.
+/// Sees to it that a worker is on its way if there is work; false if none can be had. A worker that
+/// is running a task serves the ring afterwards, so to it that is no loss.
 bool call_for_spare() {
     if (!g_spare_is_coming && g_ring.first != nullptr) {
         g_spare_is_coming = core::Pool::process().post(&serve, nullptr, core::Lane::blocking);
@@ -67,16 +72,32 @@ bool call_for_spare() {
     return true;
 }
 
+/// Offers the GIL between two tasks. True if a spare came in meanwhile: it serves the queue now,
+/// and two workers that take turns at the GIL only disturb each other.
+bool was_relieved() {
+    const unsigned long arrived_before = g_spares_arrived;
+    offer_gil();
+    return g_spares_arrived != arrived_before;
+}
+
 /// What a worker does for Python: takes the GIL, runs what is queued, lets the GIL go.
-/// No destructor may stand in this frame: a thread that comes back from a task into a dying interpreter is
-/// unwound through it without the GIL.
+/// No destructor may stand in this frame: a thread that comes back from a task into a dying
+/// interpreter is unwound through it without the GIL.
 void serve(void*) {
     WorkerThreadState::attach();
     g_spare_is_coming = false;
+    ++g_spares_arrived;
     ++g_serving;
+    core::TimePoint slice_end = core::Clock::now() + kSlice;
     while (TaskObject* const task = take_next()) {
         call_for_spare();
         run_task(task);
+        if (core::Clock::now() >= slice_end) {
+            if (was_relieved()) {
+                break;
+            }
+            slice_end = core::Clock::now() + kSlice;
+        }
     }
     --g_serving;
     WorkerThreadState::detach();
@@ -89,6 +110,12 @@ bool schedule(PoolObject* pool) {
         g_ring.push_back(pool);
     }
     return call_for_spare();
+}
+
+void unschedule(PoolObject* pool) {
+    if (pool->ready) {
+        g_ring.unlink(pool);
+    }
 }
 
 void reset_scheduler() {

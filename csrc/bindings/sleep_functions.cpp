@@ -92,43 +92,46 @@ PyObject* sleep_seconds(PyObject*, PyObject* args, PyObject* kwargs) {
     return sleep_for(args, kwargs, "O:sleep", "seconds", kSecond, &sleep_released);
 }
 
-PyDoc_STRVAR(sleep_gil_doc,
-             "sleep_gil($module, /, ms)\n--\n\n"
-             "Sleep `ms` milliseconds in C while holding the GIL: no other Python thread can run.\n\n"
-             "The half of the experiment that a well-behaved C function should not be. In the main\n"
-             "thread Ctrl-C ends it within 50 ms. Nothing can interrupt a main thread that merely waits\n"
-             "for the GIL while *another* thread sleeps here: Python runs signal handlers only with it.\n\n"
-             "    >>> import gilpool\n"
-             "    >>> gilpool.sleep_gil(1)\n\n"
-             "GIL: held throughout. Thread safety: any thread.\n"
-             "Raises TypeError or ValueError for what is no length of time.");
-PyDoc_STRVAR(sleep_nogil_doc,
-             "sleep_nogil($module, /, ms)\n--\n\n"
-             "Sleep `ms` milliseconds in C with the GIL released: other Python threads run meanwhile.\n\n"
-             "In the main thread Ctrl-C ends it within 50 ms of the GIL being obtainable.\n\n"
-             "    >>> import gilpool\n"
-             "    >>> gilpool.sleep_nogil(1)\n\n"
-             "GIL: released while asleep. Thread safety: any thread.\n"
-             "Raises TypeError or ValueError for what is no length of time.");
+PyDoc_STRVAR(
+    sleep_gil_doc,
+    "sleep_gil($module, /, ms)\n--\n\n"
+    "Sleep `ms` milliseconds in C while holding the GIL: no other Python thread can run.\n\n"
+    "The half of the experiment that a well-behaved C function should not be. In the main\n"
+    "thread Ctrl-C ends it within 50 ms. Nothing can interrupt a main thread that merely waits\n"
+    "for the GIL while *another* thread sleeps here: Python runs signal handlers only with it.\n\n"
+    "    >>> import gilpool\n"
+    "    >>> gilpool.sleep_gil(1)\n\n"
+    "GIL: held throughout. Thread safety: any thread.\n"
+    "Raises TypeError or ValueError for what is no length of time.");
+PyDoc_STRVAR(
+    sleep_nogil_doc,
+    "sleep_nogil($module, /, ms)\n--\n\n"
+    "Sleep `ms` milliseconds in C with the GIL released: other Python threads run meanwhile.\n\n"
+    "In the main thread Ctrl-C ends it within 50 ms of the GIL being obtainable.\n\n"
+    "    >>> import gilpool\n"
+    "    >>> gilpool.sleep_nogil(1)\n\n"
+    "GIL: released while asleep. Thread safety: any thread.\n"
+    "Raises TypeError or ValueError for what is no length of time.");
 PyDoc_STRVAR(sleep_doc,
              "sleep($module, /, seconds)\n--\n\n"
              "Sleep `seconds` with the GIL released.\n\n"
-             "Unlike time.sleep it ends at once, with TaskExit, when the task it runs in is told to stop.\n\n"
+             "Unlike time.sleep it ends at once, with TaskExit, when the task it runs in is told "
+             "to stop.\n\n"
              "    >>> import gilpool\n"
              "    >>> gilpool.sleep(0.001)\n\n"
              "GIL: released while asleep. Thread safety: any thread.\n"
              "Raises TypeError or ValueError for what is no length of time.");
 
 PyMethodDef sleep_functions[] = {
-    {"sleep_gil", keyword_method(sleep_gil), METH_VARARGS | METH_KEYWORDS,
-     sleep_gil_doc},
-    {"sleep_nogil", keyword_method(sleep_nogil), METH_VARARGS | METH_KEYWORDS,
-     sleep_nogil_doc},
+    {"sleep_gil", keyword_method(sleep_gil), METH_VARARGS | METH_KEYWORDS, sleep_gil_doc},
+    {"sleep_nogil", keyword_method(sleep_nogil), METH_VARARGS | METH_KEYWORDS, sleep_nogil_doc},
     {"sleep", keyword_method(sleep_seconds), METH_VARARGS | METH_KEYWORDS, sleep_doc},
     {nullptr, nullptr, 0, nullptr}};
 
 }  // namespace
 
-int add_sleep_functions(PyObject* module) { return PyModule_AddFunctions(module, sleep_functions); }
+int add_sleep_functions(PyObject* module) {
+    return PyModule_AddFunctions(module, sleep_functions);
+}
 
 }  // namespace gilpool::bindings

@@ -21,7 +21,9 @@ namespace {
 
 constinit thread_local TaskObject* t_current_task = nullptr;
 
-TaskObject* as_task(PyObject* self) { return reinterpret_cast<TaskObject*>(self); }
+TaskObject* as_task(PyObject* self) {
+    return reinterpret_cast<TaskObject*>(self);
+}
 
 /// A short text that names `function` in a repr: its qualified name, else its repr.
 PyObject* label_of(PyObject* function) {
@@ -34,7 +36,8 @@ PyObject* label_of(PyObject* function) {
     return PyObject_Repr(function);
 }
 
-/// Drops what only the call needed. May run arbitrary destructors, so nothing is assumed afterwards.
+/// Drops what only the call needed. May run arbitrary destructors, so nothing is assumed
+/// afterwards.
 void drop_call(TaskObject* task) {
     Py_CLEAR(task->function);
     Py_CLEAR(task->args);
@@ -47,10 +50,10 @@ void finish_task(TaskObject* task, PyObject* value, PyObject* exception) {
     task->value = value;
     task->exception = exception;
     task->state = TaskState::done;
-    task->waiters.notify_all();
     PoolObject* const pool = task->pool;
     task->pool = nullptr;
     task_left_pool(pool);
+    task->waiters.notify_all();
     drop_call(task);
     Py_DECREF(reinterpret_cast<PyObject*>(pool));
     Py_DECREF(reinterpret_cast<PyObject*>(task));
@@ -65,7 +68,8 @@ void finish_task_with_exception(TaskObject* task, PyObject* exception) {
     }
 }
 
-/// Calls in a fresh context, so that nothing a task sets leaks into the next one on the same worker.
+/// Calls in a fresh context, so that nothing a task sets leaks into the next one on the same
+/// worker.
 PyObject* call_in_fresh_context(TaskObject* task) {
     PyObject* const context = PyContext_New();
     if (context == nullptr || PyContext_Enter(context) != 0) {
@@ -84,7 +88,8 @@ PyObject* call_in_fresh_context(TaskObject* task) {
     return result;
 }
 
-// --- waiting -----------------------------------------------------------------------------------------
+// --- waiting
+// -----------------------------------------------------------------------------------------
 
 /// Waits until the task is done. False with an exception set: interrupted, or can never be done.
 /// `timed_out` says whether the wait ran out, which is no error here.
@@ -98,7 +103,8 @@ bool wait_until_done(TaskObject* task, core::TimePoint deadline, bool* timed_out
         return false;
     }
     if (workers_are_gone()) {
-        PyErr_SetString(PyExc_RuntimeError, "the task was abandoned when the interpreter shut down");
+        PyErr_SetString(PyExc_RuntimeError,
+                        "the task was abandoned when the interpreter shut down");
         return false;
     }
     ListedWaiter waiter(task->waiters);
@@ -178,7 +184,9 @@ PyObject* task_started(PyObject* self, void*) {
     return PyBool_FromLong(as_task(self)->state != TaskState::queued);
 }
 
-PyObject* task_name(PyObject* self, void*) { return Py_NewRef(as_task(self)->label); }
+PyObject* task_name(PyObject* self, void*) {
+    return Py_NewRef(as_task(self)->label);
+}
 
 PyObject* task_repr(PyObject* self) {
     TaskObject* const task = as_task(self);
@@ -191,7 +199,8 @@ PyObject* task_repr(PyObject* self) {
     return PyUnicode_FromFormat("<Task %U %s at %p>", task->label, state, self);
 }
 
-// --- life --------------------------------------------------------------------------------------------
+// --- life
+// --------------------------------------------------------------------------------------------
 
 int task_traverse(PyObject* self, visitproc visit, void* arg) {
     TaskObject* const task = as_task(self);
@@ -227,12 +236,15 @@ void report_unseen_exception(TaskObject* task) {
                                     task->exception, traceback != nullptr ? traceback : Py_None,
                                     Py_None)
             : nullptr;
-    PyObject* const result =
-        arguments != nullptr ? PyObject_CallMethod(threading, "excepthook", "O", arguments) : nullptr;
+    PyObject* const hook =
+        arguments != nullptr ? PyObject_GetAttrString(threading, "excepthook") : nullptr;
+    // Not PyObject_CallFunction: that would unpack the arguments, which are a tuple.
+    PyObject* const result = hook != nullptr ? PyObject_CallOneArg(hook, arguments) : nullptr;
     if (result == nullptr) {
         PyErr_WriteUnraisable(task->label);
     }
     Py_XDECREF(result);
+    Py_XDECREF(hook);
     Py_XDECREF(arguments);
     Py_XDECREF(traceback);
     Py_XDECREF(arguments_type);
@@ -269,23 +281,27 @@ void task_dealloc(PyObject* self) {
     Py_DECREF(type);
 }
 
-// --- tables ------------------------------------------------------------------------------------------
+// --- tables
+// ------------------------------------------------------------------------------------------
 
-PyDoc_STRVAR(task_doc,
-             "The handle of one spawned call.\n\n"
-             "Made by Pool.spawn; may be asked and waited for from any thread, any number of times.\n"
-             "An exception that nobody fetches is reported through threading.excepthook when the task\n"
-             "is dropped.");
-PyDoc_STRVAR(get_doc,
-             "get($self, /, block=True, timeout=None)\n--\n\n"
-             "Return what the call returned, or raise what it raised.\n\n"
-             "Waits, with the GIL released, up to `timeout` seconds; WaitTimeout (a TimeoutError) when\n"
-             "that is over, or at once when not done and `block` is false. In the main thread Ctrl-C\n"
-             "ends the wait. RuntimeError when a task waits for itself.");
-PyDoc_STRVAR(join_doc,
-             "join($self, /, timeout=None)\n--\n\n"
-             "Wait, with the GIL released, until the task is done or `timeout` seconds are over.\n\n"
-             "Returns None either way and never raises the task's exception.");
+PyDoc_STRVAR(
+    task_doc,
+    "The handle of one spawned call.\n\n"
+    "Made by Pool.spawn; may be asked and waited for from any thread, any number of times.\n"
+    "An exception that nobody fetches is reported through threading.excepthook when the task\n"
+    "is dropped.");
+PyDoc_STRVAR(
+    get_doc,
+    "get($self, /, block=True, timeout=None)\n--\n\n"
+    "Return what the call returned, or raise what it raised.\n\n"
+    "Waits, with the GIL released, up to `timeout` seconds; WaitTimeout (a TimeoutError) when\n"
+    "that is over, or at once when not done and `block` is false. In the main thread Ctrl-C\n"
+    "ends the wait. RuntimeError when a task waits for itself.");
+PyDoc_STRVAR(
+    join_doc,
+    "join($self, /, timeout=None)\n--\n\n"
+    "Wait, with the GIL released, until the task is done or `timeout` seconds are over.\n\n"
+    "Returns None either way and never raises the task's exception.");
 PyDoc_STRVAR(ready_doc, "ready($self, /)\n--\n\nTrue once the task is done, however it ended.");
 PyDoc_STRVAR(successful_doc,
              "successful($self, /)\n--\n\n"
@@ -300,7 +316,8 @@ PyMethodDef task_methods[] = {
     {nullptr, nullptr, 0, nullptr}};
 
 PyGetSetDef task_getset[] = {
-    {"value", task_value, nullptr, "What the call returned; None until then or if it raised.", nullptr},
+    {"value", task_value, nullptr, "What the call returned; None until then or if it raised.",
+     nullptr},
     {"exception", task_exception, nullptr, "What the call raised, or None.", nullptr},
     {"started", task_started, nullptr, "True once the task has begun to run or has been cancelled.",
      nullptr},
@@ -329,7 +346,8 @@ PyType_Spec task_spec = {
 }  // namespace
 
 int add_task_type(PyObject* module) {
-    task_type = reinterpret_cast<PyTypeObject*>(PyType_FromModuleAndSpec(module, &task_spec, nullptr));
+    task_type =
+        reinterpret_cast<PyTypeObject*>(PyType_FromModuleAndSpec(module, &task_spec, nullptr));
     if (task_type == nullptr) {
         return -1;
     }
@@ -364,7 +382,9 @@ TaskObject* new_task(PoolObject* pool, PyObject* function, PyObject* args, PyObj
     return task;
 }
 
-TaskObject* current_task() { return t_current_task; }
+TaskObject* current_task() {
+    return t_current_task;
+}
 
 void run_task(TaskObject* task) {
     task->state = TaskState::running;

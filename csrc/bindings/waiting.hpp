@@ -1,5 +1,5 @@
-// bindings/waiting.hpp: how a Python thread waits for something native, with the GIL released and open to
-// Ctrl-C. Called with the GIL held.
+// bindings/waiting.hpp: how a Python thread waits for something native, with the GIL released and
+// open to Ctrl-C. Called with the GIL held.
 #pragma once
 
 #include <Python.h>

@@ -18,7 +18,8 @@ inline TimePoint deadline_in(double seconds) noexcept {
     if (!(seconds < room.count())) {
         return kNever;
     }
-    return now + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+    return now +
+           std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
 }
 
 }  // namespace gilpool::core

@@ -17,8 +17,8 @@ FutexResult futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t exp
                        TimePoint deadline) noexcept {
     timespec until{};
     if (deadline != kNever) {
-        const auto since_boot = std::chrono::duration_cast<std::chrono::nanoseconds>(
-            deadline.time_since_epoch());
+        const auto since_boot =
+            std::chrono::duration_cast<std::chrono::nanoseconds>(deadline.time_since_epoch());
         // A deadline before the clock's start is merely one that has passed.
         const auto count = since_boot.count() < 0 ? 0 : since_boot.count();
         until.tv_sec = static_cast<std::time_t>(count / 1'000'000'000);
@@ -27,8 +27,7 @@ FutexResult futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t exp
     // FUTEX_WAIT_BITSET takes an absolute CLOCK_MONOTONIC time, so an interrupted wait can be
     // continued without adding up what has been slept.
     const long rc = syscall(SYS_futex, &word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, expected,
-                            deadline == kNever ? nullptr : &until, nullptr,
-                            FUTEX_BITSET_MATCH_ANY);
+                            deadline == kNever ? nullptr : &until, nullptr, FUTEX_BITSET_MATCH_ANY);
     if (rc == -1 && errno == ETIMEDOUT) {
         return FutexResult::timed_out;
     }

@@ -1,5 +1,5 @@
-// core/futex.hpp: waiting on a 32-bit word with an absolute deadline, which std::atomic::wait lacks.
-// Any thread, with or without the GIL; a word must outlive the calls on it.
+// core/futex.hpp: waiting on a 32-bit word with an absolute deadline, which std::atomic::wait
+// lacks. Any thread, with or without the GIL; a word must outlive the calls on it.
 #pragma once
 
 #include <atomic>

@@ -35,9 +35,8 @@ std::size_t thread_limit() {
     limit = std::min(limit, number_in("/sys/fs/cgroup/pids.max", kUnlimited) / 2);
     limit = std::min(limit, number_in("/proc/sys/kernel/threads-max", kUnlimited) / 2);
     limit = std::min(limit, number_in("/proc/sys/kernel/pid_max", kUnlimited) / 2);
-    limit = std::min(limit,
-                     number_in("/proc/sys/vm/max_map_count", kUnlimited * kMapsPerThread) / 2 /
-                         kMapsPerThread);
+    limit = std::min(limit, number_in("/proc/sys/vm/max_map_count", kUnlimited * kMapsPerThread) /
+                                2 / kMapsPerThread);
     return std::max(limit, kFewestThreads);
 }
 

@@ -1,10 +1,11 @@
 // core/parker.hpp: a one-permit parking place for one thread.
-// park_until is called by the owning thread only, unpark by any thread; neither takes a lock or the GIL.
+// park_until is called by the owning thread only, unpark by any thread; neither takes a lock or the
+// GIL.
 //
-// Invariant: permit_ is 1 exactly while an unpark has not been consumed. The owner sleeps only on the
-// value 0, and the kernel compares the word again before it sleeps, so an unpark that comes between
-// the owner's look and its sleep is never lost. Both sides use seq_cst exchanges: what the waker wrote
-// before unpark is visible to the owner after park_until returned unparked.
+// Invariant: permit_ is 1 exactly while an unpark has not been consumed. The owner sleeps only on
+// the value 0, and the kernel compares the word again before it sleeps, so an unpark that comes
+// between the owner's look and its sleep is never lost. Both sides use seq_cst exchanges: what the
+// waker wrote before unpark is visible to the owner after park_until returned unparked.
 #pragma once
 
 #include <atomic>

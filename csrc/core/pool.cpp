@@ -1,13 +1,14 @@
 // core/pool.cpp: workers, their queue, their parking, and what fork and exit do to them.
 //
-// Park/wake: a worker that finds the queue empty enters the idle stack and leaves the lock in one step;
-// post() pushes and pops a worker from that stack under the same lock. So either the worker sees the
-// item, or the poster sees the worker. A popped worker owns exactly one wake (its Parker keeps it), and
-// a worker whose park timed out looks under the lock whether it has been popped meanwhile.
+// Park/wake: a worker that finds the queue empty enters the idle stack and leaves the lock in one
+// step; post() pushes and pops a worker from that stack under the same lock. So either the worker
+// sees the item, or the poster sees the worker. A popped worker owns exactly one wake (its Parker
+// keeps it), and a worker whose park timed out looks under the lock whether it has been popped
+// meanwhile.
 //
-// Fork: the lock is taken around fork, so the child finds queue and stack in a consistent state; it then
-// forgets both (their threads do not exist there) and begins anew. The forgotten objects are leaked:
-// destroying what another thread was using is not safe in a child.
+// Fork: the lock is taken around fork, so the child finds queue and stack in a consistent state; it
+// then forgets both (their threads do not exist there) and begins anew. The forgotten objects are
+// leaked: destroying what another thread was using is not safe in a child.
 #include "core/pool.hpp"
 
 #include <pthread.h>
@@ -42,15 +43,15 @@ struct Pool::Impl {
     std::deque<Item> queue;
     std::vector<Worker*> idle;  ///< last in, first woken: the others may cool down and retire
     std::size_t threads = 0;
-    std::size_t waking = 0;     ///< woken or starting workers that have not looked at the queue yet
+    std::size_t waking = 0;  ///< woken or starting workers that have not looked at the queue yet
     std::uint64_t started = 0;
     std::uint64_t retired = 0;
     std::size_t thread_cap = thread_limit();
     std::chrono::milliseconds idle_timeout{10'000};
     bool closed = false;
-    std::size_t leaving = 0;         ///< workers popped in order to end that have not ended yet
-    std::vector<pthread_t> ended;    ///< returned or about to: joined by whoever ends or waits next
-    WaitList changed;                ///< told whenever a worker has ended or changed its mind
+    std::size_t leaving = 0;       ///< workers popped in order to end that have not ended yet
+    std::vector<pthread_t> ended;  ///< returned or about to: joined by whoever ends or waits next
+    WaitList changed;              ///< told whenever a worker has ended or changed its mind
     ThreadHooks hooks;
 
     /// Moves every idle worker off the stack and asks it to end. Caller holds the mutex.
@@ -102,12 +103,14 @@ class PoolForkHandler {
     }
 
   private:
-    // Idle workers are not dismissed here: their exit hook may need a lock the forking thread holds.
+    // Idle workers are not dismissed here: their exit hook may need a lock the forking thread
+    // holds.
     static void prepare() { Pool::process().impl_->mutex.lock(); }
     static void parent() { Pool::process().impl_->mutex.unlock(); }
     static void child() {
         Pool& pool = Pool::process();
-        // If a worker forked, it is the child's only thread and finds its old pool closed when it is done.
+        // If a worker forked, it is the child's only thread and finds its old pool closed when it
+        // is done.
         pool.impl_->closed = true;
         pool.impl_->queue.clear();
         pool.impl_->idle.clear();

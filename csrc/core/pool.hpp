@@ -1,9 +1,9 @@
-// core/pool.hpp: the process's native worker threads; posts a function, runs it soon on one of them.
-// Any thread may call, with or without the GIL; one mutex guards queue and workers and is never held
-// while a posted function runs or a thread is joined.
+// core/pool.hpp: the process's native worker threads; posts a function, runs it soon on one of
+// them. Any thread may call, with or without the GIL; one mutex guards queue and workers and is
+// never held while a posted function runs or a thread is joined.
 //
-// Guarantees: a posted function runs exactly once or post() said false; it never waits behind one that
-// blocks as long as another thread can be made; an idle process has no threads.
+// Guarantees: a posted function runs exactly once or post() said false; it never waits behind one
+// that blocks as long as another thread can be made; an idle process has no threads.
 #pragma once
 
 #include <chrono>
@@ -21,12 +21,12 @@ enum class Lane : std::uint8_t {
 };
 
 struct PoolStats {
-    std::size_t queued = 0;       ///< posted, not yet taken by a worker
-    std::size_t threads = 0;      ///< alive workers
-    std::size_t idle = 0;         ///< of these, parked
-    std::uint64_t started = 0;    ///< workers ever started
-    std::uint64_t retired = 0;    ///< workers ended after idling
-    std::size_t thread_cap = 0;   ///< most workers there may be at once
+    std::size_t queued = 0;      ///< posted, not yet taken by a worker
+    std::size_t threads = 0;     ///< alive workers
+    std::size_t idle = 0;        ///< of these, parked
+    std::uint64_t started = 0;   ///< workers ever started
+    std::uint64_t retired = 0;   ///< workers ended after idling
+    std::size_t thread_cap = 0;  ///< most workers there may be at once
 };
 
 struct ThreadHooks {
@@ -36,7 +36,8 @@ struct ThreadHooks {
 
 class Pool {
   public:
-    /// Not noexcept: CPython up to 3.13.7 unwinds a thread that comes back into a dying interpreter.
+    /// Not noexcept: CPython up to 3.13.7 unwinds a thread that comes back into a dying
+    /// interpreter.
     using Function = void (*)(void* context);
 
     /// The process's pool. Never destroyed: threads may outlive static destruction.
@@ -46,8 +47,9 @@ class Pool {
     Pool(const Pool&) = delete;
     Pool& operator=(const Pool&) = delete;
 
-    /// Queues function(context). Never blocks. When no further thread can be made the function waits for
-    /// one that is there. False, and nothing queued, once shut down or if there is no thread at all.
+    /// Queues function(context). Never blocks. When no further thread can be made the function
+    /// waits for one that is there. False, and nothing queued, once shut down or if there is no
+    /// thread at all.
     bool post(Function function, void* context, Lane lane);
 
     /// Set before the first post.
@@ -59,8 +61,8 @@ class Pool {
     /// Ends the workers that are idle now and waits, up to `deadline`, until they are gone.
     void retire_idle(TimePoint deadline);
 
-    /// Refuses posts, runs what is queued, ends the workers. Returns the number of workers that were
-    /// still busy at `deadline`: they are abandoned and end on their own. Idempotent.
+    /// Refuses posts, runs what is queued, ends the workers. Returns the number of workers that
+    /// were still busy at `deadline`: they are abandoned and end on their own. Idempotent.
     std::size_t shutdown(TimePoint deadline);
 
     PoolStats stats() const;

@@ -1,8 +1,8 @@
 // core/stop_token.hpp: a request to stop that sleepers notice at once.
 // Any thread, with or without the GIL; no lock.
 //
-// Invariant: stopped_ goes from 0 to 1 once and sleepers block only on the value 0, so a request that
-// comes between a sleeper's look and its sleep is seen by the kernel's comparison.
+// Invariant: stopped_ goes from 0 to 1 once and sleepers block only on the value 0, so a request
+// that comes between a sleeper's look and its sleep is seen by the kernel's comparison.
 #pragma once
 
 #include <atomic>

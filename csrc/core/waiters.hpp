@@ -1,9 +1,10 @@
 // core/waiters.hpp: who wants to be told that something happened, as an intrusive list.
-// Any thread, with or without the GIL; the list's own lock is held for a few instructions and one wake.
+// Any thread, with or without the GIL; the list's own lock is held for a few instructions and one
+// wake.
 //
-// Invariant: a waiter is in a list from add() until the list notifies or removes it. Notification runs
-// under the list's lock, so when remove() has returned nobody touches the waiter any more and its
-// storage (usually a stack frame) may go.
+// Invariant: a waiter is in a list from add() until the list notifies or removes it. Notification
+// runs under the list's lock, so when remove() has returned nobody touches the waiter any more and
+// its storage (usually a stack frame) may go.
 #pragma once
 
 #include <cstddef>
@@ -39,7 +40,8 @@ class WaitList {
     /// Appends `waiter`; notification is in the order of adding.
     void add(Waiter& waiter) noexcept;
 
-    /// Takes `waiter` out; false if it has been notified already. Afterwards it is not touched any more.
+    /// Takes `waiter` out; false if it has been notified already. Afterwards it is not touched any
+    /// more.
     bool remove(Waiter& waiter) noexcept;
 
     /// Notifies and empties the list.

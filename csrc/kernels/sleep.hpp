@@ -1,4 +1,5 @@
-// kernels/sleep.hpp: the plain blocking sleep of the experiment. Any thread; knows nothing of the GIL.
+// kernels/sleep.hpp: the plain blocking sleep of the experiment. Any thread; knows nothing of the
+// GIL.
 #pragma once
 
 #include <chrono>

@@ -25,6 +25,7 @@ from gilpool._core import __version__ as __version__
 from gilpool._core import sleep as sleep
 from gilpool._core import sleep_gil as sleep_gil
 from gilpool._core import sleep_nogil as sleep_nogil
+from gilpool._core import stats as stats
 from gilpool._hooks import install as _install_hooks
 from gilpool._pool import Pool as Pool
 from gilpool._pool import default_pool as default_pool
@@ -41,6 +42,7 @@ __all__ = [
     "sleep_gil",
     "sleep_nogil",
     "spawn",
+    "stats",
 ]
 
 _install_hooks()

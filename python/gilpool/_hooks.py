@@ -1,8 +1,8 @@
 """Ties the native pool to the interpreter's exit and to fork.
 
-The exit hook runs in the main thread before non-daemon threads are joined, which is the last moment
-at which every native worker can still take the GIL, finish and end. Code that runs later (``atexit``
-functions) may ask finished tasks, but not spawn.
+The exit hook runs in the main thread before non-daemon threads are joined, which is the last
+moment at which every native worker can still take the GIL, finish and end. Code that runs later
+(``atexit`` functions) may ask finished tasks, but not spawn.
 """
 
 import atexit
@@ -29,12 +29,9 @@ def _at_exit() -> None:
 def _register_exit_hook(hook: Callable[[], None]) -> None:
     # concurrent.futures hangs on the same private function: atexit itself runs only after the
     # non-daemon threads, which may be waiting for our tasks, have been joined.
-    register: Callable[[Callable[[], None]], None] = getattr(
-        threading, "_register_atexit", atexit.register
-    )
     try:
-        register(hook)
-    except RuntimeError:  # imported while the interpreter is shutting down already
+        threading._register_atexit(hook)  # type: ignore[attr-defined]
+    except (AttributeError, RuntimeError):  # gone, or the interpreter is shutting down already
         atexit.register(hook)
 
 
@@ -44,6 +41,4 @@ def install() -> None:
     if main_ident is not None:
         _core._set_main_thread(main_ident)
     _register_exit_hook(_at_exit)
-    os.register_at_fork(
-        before=_core._before_fork, after_in_child=_core._after_fork_in_child
-    )
+    os.register_at_fork(before=_core._before_fork, after_in_child=_core._after_fork_in_child)

@@ -21,12 +21,12 @@ class Pool(_core.Pool):
         size: Most tasks at once, queued or running; `spawn` waits when there are as many. None: no
             limit of the pool's own.
         name: For people: shown in the repr.
-        daemon: Whether the interpreter's exit cancels and abandons the tasks instead of running them
-            to their end. May be set later, too.
+        daemon: Whether the interpreter's exit cancels and abandons the tasks instead of running
+            them to their end. May be set later, too.
 
-    As a context manager it joins when left normally. Left by an exception it cancels what is queued,
-    ends gilpool's own sleeps, waits up to 5 s for what runs, and then warns (RuntimeWarning) with the
-    names of what is stuck.
+    As a context manager it joins when left normally. Left by an exception it cancels what is
+    queued, ends gilpool's own sleeps, waits up to 5 s for what runs, and then warns
+    (RuntimeWarning) with the names of what is stuck.
 
     Thread safety: every method may be called from any thread.
     GIL: `spawn` keeps it unless it has to wait; `join` and leaving the context release it.

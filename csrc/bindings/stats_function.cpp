@@ -1,0 +1,44 @@
+// bindings/stats_function.cpp: collects the counters of pools and threads. GIL held.
+#include "bindings/stats_function.hpp"
+
+#include "bindings/pool_type.hpp"
+#include "core/pool.hpp"
+
+namespace gilpool::bindings {
+
+namespace py = pybind11;
+
+namespace {
+
+py::dict stats() {
+    Py_ssize_t tasks = 0;
+    Py_ssize_t pools = 0;
+    for (const PoolObject* pool = first_active_pool(); pool != nullptr; pool = pool->next_active) {
+        tasks += pool->tracked;
+        ++pools;
+    }
+    const core::PoolStats threads = core::Pool::process().stats();
+    py::dict result;
+    result["tasks"] = tasks;
+    result["active_pools"] = pools;
+    result["threads"] = threads.threads;
+    result["idle_threads"] = threads.idle;
+    result["threads_started"] = threads.started;
+    result["threads_ended"] = threads.retired;
+    result["thread_cap"] = threads.thread_cap;
+    return result;
+}
+
+}  // namespace
+
+void bind_stats(py::module_& module) {
+    module.def(
+        "stats", &stats,
+        "Counters of the whole process, as a new dict.\n\n"
+        "tasks: queued and running; active_pools: pools that have any; threads: native workers\n"
+        "alive, of which idle_threads are parked; threads_started and threads_ended: since the\n"
+        "process began; thread_cap: most workers the process's limits allow.\n\n"
+        "GIL: held. Thread safety: any thread.");
+}
+
+}  // namespace gilpool::bindings

@@ -1,0 +1,66 @@
+"""Guards around every test: no task, no Task object and no thread is left behind."""
+
+import gc
+import os
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import gilpool
+from gilpool import _core
+
+
+SETTLES_WITHIN = 10.0
+"""Seconds in which even an overloaded machine gets a worker from its last task to its end."""
+
+
+def live_tasks() -> int:
+    """How many Task objects exist."""
+    return sum(type(thing) is gilpool.Task for thing in gc.get_objects())
+
+
+def os_threads() -> int:
+    """How many threads the kernel counts in this process, idle workers sent home first."""
+    _core._before_fork()
+    return len(os.listdir("/proc/self/task"))
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left_behind() -> Iterator[None]:
+    gc.collect()
+    tasks_before, threads_before = live_tasks(), os_threads()
+    yield
+    gc.collect()
+    assert gilpool.stats()["tasks"] == 0, "tasks are still queued or running"
+    assert live_tasks() <= tasks_before, "Task objects are kept alive"
+    # A worker may still be on its way back from its last task; one that stays is a leak.
+    deadline = time.monotonic() + SETTLES_WITHIN
+    while os_threads() > threads_before and time.monotonic() < deadline:
+        time.sleep(0.001)
+    assert os_threads() <= threads_before, "threads are left"
+
+
+Script = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def run_script(tmp_path: Path) -> Script:
+    """Runs Python source in a process of its own, killed after `timeout` seconds (a failure)."""
+
+    def run(source: str, *, timeout: float = 30) -> "subprocess.CompletedProcess[str]":
+        script = tmp_path / "script.py"
+        script.write_text(textwrap.dedent(source))
+        return subprocess.run(
+            [sys.executable, "-X", "faulthandler", "-W", "error", str(script)],
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    return run

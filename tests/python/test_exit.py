@@ -1,0 +1,188 @@
+"""The interpreter's exit: what was spawned is run, daemon pools are cut short, nothing hangs.
+
+Each script runs in a process of its own, with warnings as errors and a hard time limit.
+"""
+
+import time
+
+import pytest
+
+from conftest import Script
+
+SPAWN_AND_FALL_OFF = """
+    import gilpool
+    pool = gilpool.Pool(daemon={daemon})
+    for _ in range(50):
+        pool.spawn(gilpool.sleep, {seconds})
+"""
+
+
+def test_exit_waits_for_what_was_spawned(run_script: Script) -> None:
+    begin = time.monotonic()
+    result = run_script(SPAWN_AND_FALL_OFF.format(daemon=False, seconds=1))
+
+    assert (result.returncode, result.stderr) == (0, "")
+    assert time.monotonic() - begin >= 1
+
+
+def test_exit_cuts_daemon_pools_short(run_script: Script) -> None:
+    result = run_script(SPAWN_AND_FALL_OFF.format(daemon=True, seconds=1000))
+
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_the_default_pool_can_be_made_a_daemon(run_script: Script) -> None:
+    result = run_script("""
+        import gilpool
+        gilpool.default_pool.daemon = True
+        gilpool.spawn(gilpool.sleep_nogil, 1_000_000)
+    """)
+
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_exit_abandons_daemon_tasks_stuck_in_foreign_code(run_script: Script) -> None:
+    result = run_script("""
+        import gilpool, time
+        pool = gilpool.Pool(daemon=True)
+        tasks = [pool.spawn(time.sleep, 1000) for _ in range(5)]
+        while not all(task.started for task in tasks):
+            time.sleep(0.001)
+    """)
+
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_abandoned_threads_may_come_back_into_the_dying_interpreter(run_script: Script) -> None:
+    """The sleeps end while the interpreter is being torn down, which takes a while on purpose."""
+    result = run_script("""
+        import atexit, gilpool, time
+        pool = gilpool.Pool(daemon=True)
+        tasks = [pool.spawn(time.sleep, 0.6 + i / 200) for i in range(100)]
+        while not all(task.started for task in tasks):
+            time.sleep(0.001)
+
+        class Slow:
+            def __init__(self, seconds):
+                self.seconds = seconds
+            def __del__(self):
+                begin = time.monotonic()
+                while time.monotonic() - begin < self.seconds:
+                    pass
+
+        import sys
+        sys.keep = Slow(0.5)
+        keep = Slow(0.5)
+    """)
+
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_tasks_may_spawn_while_exit_waits(run_script: Script) -> None:
+    result = run_script("""
+        import gilpool, threading
+        def generation(n):
+            gilpool.sleep(0.002)
+            if n:
+                gilpool.Pool().spawn(generation, n - 1)
+            else:
+                print("last", flush=True)
+        gilpool.spawn(generation, 100)
+    """)
+
+    assert (result.returncode, result.stdout, result.stderr) == (0, "last\n", "")
+
+
+def test_queued_work_runs_before_exit(run_script: Script) -> None:
+    result = run_script("""
+        import gilpool, os
+        for i in range(10_000):
+            gilpool.spawn(os.write, 1, b"%d\\n" % i)
+    """)
+
+    assert result.returncode == 0
+    assert sorted(map(int, result.stdout.split())) == list(range(10_000))
+
+
+def test_spawn_after_exit_began_is_refused_and_answers_stay(run_script: Script) -> None:
+    result = run_script("""
+        import atexit, gilpool
+        done = gilpool.spawn(pow, 2, 10)
+        def late():
+            print(done.get(), gilpool.Pool().join(), gilpool.stats()["threads"])
+            try:
+                gilpool.spawn(int)
+            except RuntimeError as error:
+                print(error)
+        atexit.register(late)
+    """)
+
+    assert result.returncode == 0
+    assert result.stdout.splitlines() == [
+        "1024 True 0",
+        "cannot spawn: the interpreter is shutting down",
+    ]
+
+
+def test_exit_code_and_error_of_the_script_survive(run_script: Script) -> None:
+    result = run_script("""
+        import gilpool, sys
+        gilpool.spawn(gilpool.sleep, 0.05)
+        sys.exit(7)
+    """)
+
+    assert (result.returncode, result.stderr) == (7, "")
+
+
+def test_unhandled_keyboard_interrupt_drops_the_queue(run_script: Script) -> None:
+    result = run_script("""
+        import gilpool
+        pool = gilpool.Pool(1000)
+        for i in range(1000):
+            pool.spawn(gilpool.sleep_gil, 100)
+        raise KeyboardInterrupt
+    """)
+
+    assert result.returncode in (130, -2)
+    assert "KeyboardInterrupt" in result.stderr
+
+
+def test_unseen_error_is_reported_before_the_end(run_script: Script) -> None:
+    result = run_script("""
+        import gilpool
+        gilpool.spawn(int, "not a number")
+    """)
+
+    assert result.returncode == 0
+    assert "ValueError: invalid literal for int()" in result.stderr
+
+
+def test_user_threads_that_outlive_main_can_still_ask(run_script: Script) -> None:
+    result = run_script("""
+        import gilpool, threading
+        task = gilpool.spawn(pow, 2, 5)
+        def outlive():
+            threading.main_thread().join()
+            print(task.get())
+        threading.Thread(target=outlive).start()
+    """)
+
+    assert (result.returncode, result.stdout, result.stderr) == (0, "32\n", "")
+
+
+@pytest.mark.parametrize("daemon", [False, True])
+def test_exit_is_clean_time_and_again(run_script: Script, daemon: bool) -> None:
+    for _ in range(10):
+        result = run_script(SPAWN_AND_FALL_OFF.format(daemon=daemon, seconds=0.05))
+        assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_importing_starts_no_thread(run_script: Script) -> None:
+    result = run_script("""
+        import os
+        import gilpool
+        assert gilpool.stats()["threads_started"] == 0
+        assert len(os.listdir("/proc/self/task")) == 1
+    """)
+
+    assert (result.returncode, result.stderr) == (0, "")

@@ -1,0 +1,87 @@
+"""Fork: the parent loses nothing, the child begins anew. Scripts run with warnings as errors."""
+
+from conftest import Script
+
+
+def test_child_has_a_fresh_pool_and_parent_tasks_fail_in_it(run_script: Script) -> None:
+    result = run_script("""
+        import gilpool, os, time
+        pool = gilpool.Pool()
+        done = pool.spawn(pow, 2, 4)
+        done.get()
+        pool.join()
+        sleeping = pool.spawn(gilpool.sleep, 0.3)
+        while not sleeping.started:
+            time.sleep(0.001)
+        child = os.fork()
+        if child == 0:
+            assert done.get() == 16
+            try:
+                sleeping.get()
+            except RuntimeError as error:
+                assert "belongs to the parent" in str(error)
+            else:
+                os._exit(2)
+            assert len(pool) == 0
+            assert pool.spawn(pow, 2, 5).get() == 32
+            assert gilpool.spawn(pow, 2, 6).get() == 64
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        assert sleeping.get() is None
+        assert pool.spawn(pow, 2, 7).get() == 128
+    """)
+
+    # Python 3.12+ warns when other threads exist: the sleeper does, the idle workers do not.
+    assert result.returncode == 0 or "multi-threaded" in result.stderr
+
+
+def test_fork_with_idle_workers_only_is_silent(run_script: Script) -> None:
+    """CPython 3.12+ warns, here an error, if it sees another thread."""
+    result = run_script("""
+        import gilpool, os
+        assert [task.get() for task in [gilpool.spawn(abs, -i) for i in range(9)]] == list(range(9))
+        gilpool.default_pool.join()
+        for _ in range(50):
+            child = os.fork()
+            if child == 0:
+                os._exit(gilpool.spawn(int).get())
+            assert os.waitpid(child, 0)[1] == 0
+            assert gilpool.spawn(int).get() == 0
+    """)
+
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_a_task_may_fork(run_script: Script) -> None:
+    result = run_script("""
+        import gilpool, os, warnings
+        warnings.simplefilter("ignore", DeprecationWarning)  # a task's thread is not the only one
+        def fork():
+            child = os.fork()
+            if child == 0:
+                os._exit(gilpool.spawn(pow, 2, 3).get())
+            return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        assert [gilpool.spawn(fork).get() for _ in range(5)] == [8] * 5
+    """)
+
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_multiprocessing_children_use_the_pool(run_script: Script) -> None:
+    result = run_script(
+        """
+        import gilpool, multiprocessing
+        def work(n):
+            return sum(task.get() for task in [gilpool.spawn(pow, n, 2) for _ in range(10)])
+        if __name__ == "__main__":
+            gilpool.spawn(int).get()
+            gilpool.default_pool.join()
+            with multiprocessing.get_context("fork").Pool(2) as processes:
+                results = processes.map(work, range(20))
+            assert results == [10 * n**2 for n in range(20)], results
+    """,
+        timeout=60,
+    )
+
+    # multiprocessing.Pool forks from a process in which its own helper threads run.
+    assert result.returncode == 0 or "multi-threaded" in result.stderr
