@@ -1,0 +1,1 @@
+"""The seed of the project, as a peer: two Cython functions, one of which releases the GIL."""
