@@ -35,6 +35,11 @@ inline void raise_exception(PyObject* exception) {
 #endif
 }
 
+/// True while an exception set by PyThreadState_SetAsyncExc on the calling thread has not been raised yet.
+inline bool asynchronous_exception_is_pending() {
+    return PyThreadState_Get()->async_exc != nullptr;
+}
+
 /// True from the moment attaching a thread is no longer possible.
 inline bool interpreter_is_finalizing() {
 #if PY_VERSION_HEX >= 0x030D0000
@@ -61,8 +66,12 @@ inline bool holds_gil(PyThreadState* state) {
 #endif
 }
 
-/// The form in which a method table wants a function that takes keywords.
+/// The form in which a method table wants a function that takes keywords, or a vector of arguments.
 inline PyCFunction keyword_method(PyCFunctionWithKeywords function) {
+    return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function));
+}
+template <typename Function>
+PyCFunction fastcall_method(Function* function) {
     return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function));
 }
 

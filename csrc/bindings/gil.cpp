@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "bindings/compat.hpp"
+#include "bindings/worker_threads.hpp"
 #include "core/clock.hpp"
 
 namespace gilpool::bindings {
@@ -28,6 +29,7 @@ void WorkerThreadState::attach() {
         // PyGILState_Ensure on this thread finds the same one.
         t_kept.token = PyGILState_Ensure();
         t_kept.state = PyThreadState_Get();
+        register_worker_thread();
         return;
     }
     PyEval_RestoreThread(t_kept.state);
@@ -43,6 +45,7 @@ void WorkerThreadState::destroy() {
         return;
     }
     PyEval_RestoreThread(t_kept.state);
+    unregister_worker_thread();
     t_kept.state = nullptr;
     PyGILState_Release(t_kept.token);
 }

@@ -43,10 +43,7 @@ bool cut_short_all_pools(bool stop) {
     }
     for (Py_ssize_t i = 0; ok && i < PyList_GET_SIZE(pools); ++i) {
         auto* const pool = reinterpret_cast<PoolObject*>(PyList_GET_ITEM(pools, i));
-        if (stop) {
-            stop_running(pool);
-        }
-        ok = cancel_queued(pool);
+        ok = (!stop || stop_running(pool)) && cancel_queued(pool);
     }
     Py_XDECREF(pools);
     return ok;

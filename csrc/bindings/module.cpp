@@ -5,9 +5,12 @@
 #include "bindings/gil_words.hpp"
 #include "bindings/lifecycle.hpp"
 #include "bindings/phase_recorder.hpp"
+#include "bindings/pool_spawn.hpp"
 #include "bindings/pool_type.hpp"
 #include "bindings/sleep_functions.hpp"
 #include "bindings/stats_function.hpp"
+#include "bindings/task_links.hpp"
+#include "bindings/task_methods.hpp"
 #include "bindings/task_type.hpp"
 
 namespace py = pybind11;
@@ -29,7 +32,10 @@ PYBIND11_MODULE(_core, module) {
     module.attr("gil_words_are_readable") = gb::gil_words_are_readable();
     add(&gb::add_errors, module);
     add(&gb::add_task_type, module);
+    add(&gb::add_link_functions, module);
     add(&gb::add_pool_type, module);
+    add(&gb::add_gather, module);
+    add(&gb::add_getcurrent, module);
     add(&gb::add_sleep_functions, module);
     add(&gb::add_lifecycle, module);
     gb::bind_stats(module);

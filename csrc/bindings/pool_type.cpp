@@ -1,4 +1,4 @@
-// bindings/pool_type.cpp: life, accounting and methods of gilpool's Pool.
+// bindings/pool_type.cpp: life, methods and tables of gilpool's Pool.
 #include "bindings/pool_type.hpp"
 
 #include <structmember.h>
@@ -8,116 +8,18 @@
 
 #include "bindings/arguments.hpp"
 #include "bindings/compat.hpp"
-#include "bindings/errors.hpp"
-#include "bindings/lifecycle.hpp"
+#include "bindings/pool_spawn.hpp"
 #include "bindings/scheduler.hpp"
 #include "bindings/task_type.hpp"
-#include "bindings/waiting.hpp"
 
 namespace gilpool::bindings {
 
 namespace {
 
-PoolObject* g_first_active = nullptr;
+PoolObject* g_default_pool = nullptr;
+PoolObject* g_internal_pool = nullptr;
 
-PoolObject* as_pool(PyObject* self) {
-    return reinterpret_cast<PoolObject*>(self);
-}
-
-void link_active(PoolObject* pool) {
-    pool->previous_active = nullptr;
-    pool->next_active = g_first_active;
-    if (g_first_active != nullptr) {
-        g_first_active->previous_active = pool;
-    }
-    g_first_active = pool;
-}
-
-/// next_active stays readable, for a walk over the list that empties pools as it goes.
-void unlink_active(PoolObject* pool) {
-    (pool->previous_active != nullptr ? pool->previous_active->next_active : g_first_active) =
-        pool->next_active;
-    if (pool->next_active != nullptr) {
-        pool->next_active->previous_active = pool->previous_active;
-    }
-}
-
-bool is_full(const PoolObject* pool) {
-    return pool->size >= 0 && pool->tracked >= pool->size;
-}
-
-bool runs_in(const PoolObject* pool) {
-    const TaskObject* const task = current_task();
-    return task != nullptr && task->pool == pool;
-}
-
-/// Waits for a free slot. A task of this very pool lends its own slot to what it spawns: were it to
-/// wait, a pool could wait for itself.
-bool wait_for_slot(PoolObject* pool) {
-    while (is_full(pool) && !runs_in(pool)) {
-        ListedWaiter waiter(pool->slot_waiters);
-        if (waiter.wait_until(core::kNever) == WaitOutcome::raised) {
-            // This waiter may have been told of a slot that another one can use now.
-            pool->slot_waiters.notify_one();
-            return false;
-        }
-    }
-    return true;
-}
-
-// --- methods
-// -----------------------------------------------------------------------------------------
-
-PyObject* pool_spawn(PyObject* self, PyObject* args, PyObject* kwargs) {
-    if (PyTuple_GET_SIZE(args) == 0) {
-        PyErr_SetString(PyExc_TypeError, "spawn() needs a function to call");
-        return nullptr;
-    }
-    PyObject* const function = PyTuple_GET_ITEM(args, 0);
-    if (PyCallable_Check(function) == 0) {
-        PyErr_Format(PyExc_TypeError, "function must be callable, not %.200s",
-                     Py_TYPE(function)->tp_name);
-        return nullptr;
-    }
-    PoolObject* const pool = as_pool(self);
-    if (!wait_for_slot(pool)) {
-        return nullptr;
-    }
-    if (spawning_is_over()) {
-        PyErr_SetString(PyExc_RuntimeError, "cannot spawn: the interpreter is shutting down");
-        return nullptr;
-    }
-    PyObject* const call_args = PyTuple_GetSlice(args, 1, PyTuple_GET_SIZE(args));
-    if (call_args == nullptr) {
-        return nullptr;
-    }
-    TaskObject* const task = new_task(pool, function, call_args, kwargs);
-    Py_DECREF(call_args);
-    if (task == nullptr) {
-        return nullptr;
-    }
-    if (pool->tracked++ == 0) {
-        link_active(pool);
-    }
-    pool->queued.push_back(
-        reinterpret_cast<TaskObject*>(Py_NewRef(reinterpret_cast<PyObject*>(task))));
-    if (!schedule(pool)) {
-        pool->queued.unlink(task);
-        if (pool->queued.empty()) {
-            unschedule(pool);
-        }
-        PyObject* const error =
-            PyObject_CallFunction(PyExc_RuntimeError, "s", "cannot start a thread for the task");
-        if (error != nullptr) {
-            task->exception_seen = true;
-            end_unstarted_task(task, Py_NewRef(error));
-            raise_exception(error);
-        }
-        Py_DECREF(reinterpret_cast<PyObject*>(task));
-        return nullptr;
-    }
-    return reinterpret_cast<PyObject*>(task);
-}
+// --- methods -----------------------------------------------------------------------------------------
 
 PyObject* pool_join(PyObject* self, PyObject* args, PyObject* kwargs) {
     static const char* names[] = {"timeout", nullptr};
@@ -130,12 +32,29 @@ PyObject* pool_join(PyObject* self, PyObject* args, PyObject* kwargs) {
     if (!deadline) {
         return nullptr;
     }
-    if (runs_in(as_pool(self))) {
+    const TaskObject* const task = current_task();
+    if (task != nullptr && task->pool == as_pool(self)) {
         PyErr_SetString(PyExc_RuntimeError, "a task cannot join the pool it runs in");
         return nullptr;
     }
     const JoinResult result = join_pool(as_pool(self), *deadline);
     return result == JoinResult::raised ? nullptr : PyBool_FromLong(result == JoinResult::empty);
+}
+
+PyObject* pool_full(PyObject* self, PyObject*) { return PyBool_FromLong(is_full(as_pool(self))); }
+
+PyObject* pool_free_count(PyObject* self, PyObject*) {
+    const PoolObject* const pool = as_pool(self);
+    if (pool->size < 0) {
+        return PyLong_FromLong(1);
+    }
+    const Py_ssize_t free = pool->size - (pool->tracked - pool->lent);
+    return PyLong_FromSsize_t(free > 0 ? free : 0);
+}
+
+PyObject* pool_return_slot(PyObject* self, PyObject*) {
+    return_slot(as_pool(self));
+    Py_RETURN_NONE;
 }
 
 PyObject* pool_cancel_queued(PyObject* self, PyObject*) {
@@ -146,43 +65,95 @@ PyObject* pool_cancel_queued(PyObject* self, PyObject*) {
 }
 
 PyObject* pool_stop_running(PyObject* self, PyObject*) {
-    stop_running(as_pool(self));
+    if (!stop_running(as_pool(self))) {
+        return nullptr;
+    }
     Py_RETURN_NONE;
 }
 
-PyObject* pool_running_names(PyObject* self, PyObject*) {
-    PyObject* const names = PyList_New(0);
-    for (TaskObject* task = as_pool(self)->running.first; names != nullptr && task != nullptr;
-         task = task->next) {
-        if (PyList_Append(names, task->label) != 0) {
-            Py_DECREF(names);
-            return nullptr;
+bool append_all(PyObject* list, const TaskList& tasks) {
+    for (TaskObject* task = tasks.first; task != nullptr; task = task->next) {
+        if (PyList_Append(list, as_object(task)) != 0) {
+            return false;
         }
     }
-    return names;
+    return true;
 }
 
-Py_ssize_t pool_length(PyObject* self) {
-    return as_pool(self)->tracked;
+PyObject* pool_tasks(PyObject* self, PyObject*) {
+    PyObject* const tasks = PyList_New(0);
+    if (tasks != nullptr && !(append_all(tasks, as_pool(self)->running) &&
+                              append_all(tasks, as_pool(self)->queued))) {
+        Py_DECREF(tasks);
+        return nullptr;
+    }
+    return tasks;
 }
+
+/// Moves a task of this pool to the internal one, which then accounts for its end.
+PyObject* pool_discard(PyObject* self, PyObject* argument) {
+    PoolObject* const pool = as_pool(self);
+    if (!PyObject_TypeCheck(argument, task_type) || as_task(argument)->pool != pool) {
+        Py_RETURN_FALSE;
+    }
+    TaskObject* const task = as_task(argument);
+    PoolObject* const other = internal_pool();
+    if (task->state == TaskState::queued) {
+        unqueue(task);
+        other->queued.push_back(task);
+        schedule(other);
+    } else {
+        pool->running.unlink(task);
+        other->running.push_back(task);
+    }
+    adopt(other, task);
+    return_slot(pool);
+    Py_DECREF(as_object(pool));
+    Py_RETURN_TRUE;
+}
+
+PyObject* pool_stats(PyObject* self, PyObject*) {
+    const PoolObject* const pool = as_pool(self);
+    Py_ssize_t running = 0;
+    Py_ssize_t queued = 0;
+    for (const TaskObject* task = pool->running.first; task != nullptr; task = task->next) {
+        ++running;
+    }
+    for (const TaskObject* task = pool->queued.first; task != nullptr; task = task->next) {
+        ++queued;
+    }
+    return Py_BuildValue("{s:n,s:n,s:n,s:K,s:K}", "queued", queued, "running", running, "waiting",
+                         pool->lent, "spawned", pool->counters.spawned, "finished",
+                         pool->counters.finished);
+}
+
+Py_ssize_t pool_length(PyObject* self) { return as_pool(self)->tracked; }
 
 /// A pool is a thing to spawn on, not a collection to test: true even when nothing runs.
-int pool_truth(PyObject*) {
-    return 1;
-}
+int pool_truth(PyObject*) { return 1; }
 
 PyObject* pool_get_size(PyObject* self, void*) {
     const Py_ssize_t size = as_pool(self)->size;
     return size < 0 ? Py_NewRef(Py_None) : PyLong_FromSsize_t(size);
 }
 
-PyObject* pool_get_name(PyObject* self, void*) {
-    return Py_NewRef(as_pool(self)->name);
+int pool_set_size(PyObject* self, PyObject* value, void*) {
+    if (value == nullptr) {
+        PyErr_SetString(PyExc_AttributeError, "size cannot be deleted");
+        return -1;
+    }
+    const std::optional<Py_ssize_t> size = optional_count_argument(value, "size");
+    if (!size) {
+        return -1;
+    }
+    as_pool(self)->size = *size;
+    as_pool(self)->slot_waiters.notify_all();  // each looks whether the new size has room for it
+    return 0;
 }
 
-PyObject* pool_get_daemon(PyObject* self, void*) {
-    return PyBool_FromLong(as_pool(self)->daemon);
-}
+PyObject* pool_get_name(PyObject* self, void*) { return Py_NewRef(as_pool(self)->name); }
+
+PyObject* pool_get_daemon(PyObject* self, void*) { return PyBool_FromLong(as_pool(self)->daemon); }
 
 int pool_set_daemon(PyObject* self, PyObject* value, void*) {
     if (value == nullptr) {
@@ -209,16 +180,35 @@ PyObject* pool_repr(PyObject* self) {
     return repr;
 }
 
-// --- life
-// --------------------------------------------------------------------------------------------
+// --- life --------------------------------------------------------------------------------------------
+
+/// Whether `context` is one of the two words; raises otherwise.
+bool copies_context_argument(PyObject* context, bool* copies) {
+    if (context == nullptr || PyUnicode_Check(context) == 0) {
+        PyErr_Format(PyExc_TypeError, "context must be 'fresh' or 'copy', not %.200s",
+                     Py_TYPE(context)->tp_name);
+        return false;
+    }
+    *copies = PyUnicode_CompareWithASCIIString(context, "copy") == 0;
+    if (!*copies && PyUnicode_CompareWithASCIIString(context, "fresh") != 0) {
+        PyErr_Format(PyExc_ValueError, "context must be 'fresh' or 'copy', not %R", context);
+        return false;
+    }
+    return true;
+}
 
 PyObject* pool_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
-    static const char* names[] = {"size", "name", "daemon", nullptr};
+    static const char* names[] = {"size", "name", "initializer", "initargs",
+                                  "context", "daemon", nullptr};
     PyObject* size_value = Py_None;
     PyObject* name = Py_None;
+    PyObject* initializer = Py_None;
+    PyObject* initargs = nullptr;
+    PyObject* context = nullptr;
     int daemon = 0;
-    if (PyArg_ParseTupleAndKeywords(args, kwargs, "|O$Op:Pool", const_cast<char**>(names),
-                                    &size_value, &name, &daemon) == 0) {
+    if (PyArg_ParseTupleAndKeywords(args, kwargs, "|O$OOOOp:Pool", const_cast<char**>(names),
+                                    &size_value, &name, &initializer, &initargs, &context,
+                                    &daemon) == 0) {
         return nullptr;
     }
     const std::optional<Py_ssize_t> size = optional_count_argument(size_value, "size");
@@ -230,28 +220,51 @@ PyObject* pool_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
                      Py_TYPE(name)->tp_name);
         return nullptr;
     }
+    if (initializer != Py_None && PyCallable_Check(initializer) == 0) {
+        PyErr_Format(PyExc_TypeError, "initializer must be callable or None, not %.200s",
+                     Py_TYPE(initializer)->tp_name);
+        return nullptr;
+    }
+    bool copies_context = false;
+    if (context != nullptr && !copies_context_argument(context, &copies_context)) {
+        return nullptr;
+    }
+    PyObject* const initializer_args =
+        initargs != nullptr ? PySequence_Tuple(initargs) : PyTuple_New(0);
+    if (initializer_args == nullptr) {
+        return nullptr;
+    }
     PoolObject* const pool = as_pool(type->tp_alloc(type, 0));
     if (pool == nullptr) {
+        Py_DECREF(initializer_args);
         return nullptr;
     }
     pool->size = *size;
     pool->name = Py_NewRef(name);
+    pool->initializer = initializer != Py_None ? Py_NewRef(initializer) : nullptr;
+    pool->initializer_args = initializer_args;
     pool->daemon = daemon != 0;
+    pool->copies_context = copies_context;
     new (&pool->queued) TaskList;
     new (&pool->running) TaskList;
+    new (&pool->counters) PoolCounters;
     new (&pool->empty_waiters) core::WaitList;
     new (&pool->slot_waiters) core::WaitList;
-    return reinterpret_cast<PyObject*>(pool);
+    return as_object(pool);
 }
 
 int pool_traverse(PyObject* self, visitproc visit, void* arg) {
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(as_pool(self)->name);
+    Py_VISIT(as_pool(self)->initializer);
+    Py_VISIT(as_pool(self)->initializer_args);
     Py_VISIT(as_pool(self)->attributes);
     return 0;
 }
 
 int pool_clear(PyObject* self) {
+    Py_CLEAR(as_pool(self)->initializer);
+    Py_CLEAR(as_pool(self)->initializer_args);
     Py_CLEAR(as_pool(self)->attributes);
     return 0;
 }
@@ -271,35 +284,62 @@ void pool_dealloc(PyObject* self) {
     Py_DECREF(type);
 }
 
-// --- tables
-// ------------------------------------------------------------------------------------------
+// --- tables ------------------------------------------------------------------------------------------
 
 PyDoc_STRVAR(pool_doc,
-             "Pool(size=None, *, name=None, daemon=False)\n--\n\n"
+             "Pool(size=None, *, name=None, initializer=None, initargs=(), context='fresh', "
+             "daemon=False)\n--\n\n"
              "Runs Python calls on native threads.");
-PyDoc_STRVAR(
-    spawn_doc,
-    "spawn($self, function, /, *args, **kwargs)\n--\n\n"
-    "Call function(*args, **kwargs) on a native thread; return its Task.\n\n"
-    "From any thread. Does not release the GIL, except to wait for a slot when the pool has a\n"
-    "size and is full; Ctrl-C in the main thread ends that wait. A task that spawns on its own\n"
-    "full pool does not wait. TypeError when function is not callable; RuntimeError once the\n"
-    "interpreter shuts down.");
+PyDoc_STRVAR(spawn_doc,
+             "spawn($self, function, /, *args, **kwargs)\n--\n\n"
+             "Call function(*args, **kwargs) on a native thread; return its Task.\n\n"
+             "From any thread. Keeps the GIL, except to wait for a slot when the pool has a size and is\n"
+             "full; Ctrl-C in the main thread ends that wait. A task that spawns on its own full pool\n"
+             "lends its slot. TypeError when function is not callable; RuntimeError once the interpreter\n"
+             "shuts down.");
+PyDoc_STRVAR(spawn_many_doc,
+             "spawn_many($self, function, iterable, /)\n--\n\n"
+             "Spawn function(item) for each item; return the list of Tasks.\n\n"
+             "Cheaper than as many spawns. Waits for slots like spawn. An exception of the iterable\n"
+             "propagates; what has been spawned by then runs.");
+PyDoc_STRVAR(start_doc,
+             "_start($self, task, timeout, /)\n--\n\n"
+             "Queue a fresh task once there is a slot; False if there was none in time.");
+PyDoc_STRVAR(take_slot_doc,
+             "_take_slot($self, timeout, /)\n--\n\n"
+             "Count a task that runs elsewhere; False if no slot was free in time.");
 PyDoc_STRVAR(pool_join_doc,
              "join($self, /, timeout=None)\n--\n\n"
              "Wait, with the GIL released, until nothing is queued or running any more.\n\n"
              "True if that came within `timeout` seconds. RuntimeError from a task of this pool.");
+PyDoc_STRVAR(full_doc, "full($self, /)\n--\n\nTrue if spawn would wait for a slot.");
+PyDoc_STRVAR(free_count_doc,
+             "free_count($self, /)\n--\n\nHow many slots are free; 1 for a pool without a size.");
+PyDoc_STRVAR(pool_stats_doc,
+             "stats($self, /)\n--\n\n"
+             "Counters as a new dict: queued, running (of which waiting: in a wait of gilpool's, their\n"
+             "slots lent), and since the pool was made spawned and finished.");
 
 PyMethodDef pool_methods[] = {
-    {"spawn", keyword_method(pool_spawn), METH_VARARGS | METH_KEYWORDS, spawn_doc},
+    {"spawn", fastcall_method(pool_spawn), METH_FASTCALL | METH_KEYWORDS, spawn_doc},
+    {"spawn_many", fastcall_method(pool_spawn_many), METH_FASTCALL, spawn_many_doc},
     {"join", keyword_method(pool_join), METH_VARARGS | METH_KEYWORDS, pool_join_doc},
+    {"full", pool_full, METH_NOARGS, full_doc},
+    {"free_count", pool_free_count, METH_NOARGS, free_count_doc},
+    {"stats", pool_stats, METH_NOARGS, pool_stats_doc},
+    {"_start", pool_start, METH_VARARGS, start_doc},
+    {"_take_slot", pool_take_slot, METH_O, take_slot_doc},
+    {"_return_slot", pool_return_slot, METH_NOARGS, "Undo one _take_slot."},
+    {"_discard", pool_discard, METH_O, "Stop tracking a task; False if it is not one of this pool."},
+    {"_tasks", pool_tasks, METH_NOARGS, "The tasks that run, then those that are queued."},
     {"_cancel_queued", pool_cancel_queued, METH_NOARGS, "End every queued task with TaskExit."},
-    {"_stop_running", pool_stop_running, METH_NOARGS, "End gilpool's own sleeps in running tasks."},
-    {"_running_names", pool_running_names, METH_NOARGS, "Names of the tasks that run now."},
+    {"_stop_running", pool_stop_running, METH_NOARGS, "Kill what runs, without waiting."},
     {nullptr, nullptr, 0, nullptr}};
 
 PyGetSetDef pool_getset[] = {
-    {"size", pool_get_size, nullptr, "Most tasks at once, or None.", nullptr},
+    {"size", pool_get_size, pool_set_size,
+     "Most tasks at once, or None. May be set: fewer stops nothing, more lets waiting spawns in.",
+     nullptr},
     {"name", pool_get_name, nullptr, "The name given to the pool, or None.", nullptr},
     {"daemon", pool_get_daemon, pool_set_daemon,
      "Whether the interpreter's exit abandons the pool's tasks instead of running them to their "
@@ -328,130 +368,38 @@ PyType_Slot pool_slots[] = {{Py_tp_doc, const_cast<char*>(pool_doc)},
 PyType_Spec pool_spec = {"gilpool._core.Pool", sizeof(PoolObject), 0,
                          Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE, pool_slots};
 
+PyTypeObject* g_pool_type = nullptr;
+
+PyObject* set_default_pool(PyObject*, PyObject* pool) {
+    if (!PyObject_TypeCheck(pool, g_pool_type)) {
+        PyErr_SetString(PyExc_TypeError, "the default pool must be a Pool");
+        return nullptr;
+    }
+    Py_XSETREF(g_default_pool, as_pool(Py_NewRef(pool)));
+    Py_RETURN_NONE;
+}
+
+PyMethodDef pool_functions[] = {
+    {"_set_default_pool", set_default_pool, METH_O,
+     "_set_default_pool(pool, /)\n--\n\nSay which pool Task.start() uses."},
+    {nullptr, nullptr, 0, nullptr}};
+
 }  // namespace
 
-// --- lists
-// -------------------------------------------------------------------------------------------
+PoolObject* default_pool() { return g_default_pool != nullptr ? g_default_pool : g_internal_pool; }
 
-void TaskList::push_back(TaskObject* task) {
-    task->previous = last;
-    task->next = nullptr;
-    (last != nullptr ? last->next : first) = task;
-    last = task;
-}
-
-void TaskList::unlink(TaskObject* task) {
-    (task->previous != nullptr ? task->previous->next : first) = task->next;
-    (task->next != nullptr ? task->next->previous : last) = task->previous;
-    task->previous = nullptr;
-    task->next = nullptr;
-}
-
-TaskObject* TaskList::pop_front() {
-    TaskObject* const task = first;
-    if (task != nullptr) {
-        unlink(task);
-    }
-    return task;
-}
-
-// --- what the scheduler, exit and fork need
-// ------------------------------------------------------------
+PoolObject* internal_pool() { return g_internal_pool; }
 
 int add_pool_type(PyObject* module) {
     PyObject* const type = PyType_FromModuleAndSpec(module, &pool_spec, nullptr);
-    if (type == nullptr) {
+    if (type == nullptr || PyModule_AddObjectRef(module, "Pool", type) != 0 ||
+        PyModule_AddFunctions(module, pool_functions) != 0) {
+        Py_XDECREF(type);
         return -1;
     }
-    const int added = PyModule_AddObjectRef(module, "Pool", type);
-    Py_DECREF(type);
-    return added;
-}
-
-PoolObject* first_active_pool() {
-    return g_first_active;
-}
-
-void task_left_pool(PoolObject* pool) {
-    if (--pool->tracked == 0) {
-        unlink_active(pool);
-        pool->empty_waiters.notify_all();
-    }
-    pool->slot_waiters.notify_one();
-}
-
-void unlink_running(TaskObject* task) {
-    task->pool->running.unlink(task);
-}
-
-bool cancel_queued(PoolObject* pool) {
-    // Making an exception and ending a task may run any destructor, which may spawn, cancel, or
-    // drop the last name of the pool: so each round looks anew.
-    Py_INCREF(reinterpret_cast<PyObject*>(pool));
-    bool ok = true;
-    while (ok && !pool->queued.empty()) {
-        PyObject* const exit = PyObject_CallNoArgs(error_types.task_exit);
-        ok = exit != nullptr;
-        if (!ok || pool->queued.empty()) {
-            Py_XDECREF(exit);
-            continue;
-        }
-        TaskObject* const task = pool->queued.pop_front();
-        if (pool->queued.empty()) {
-            unschedule(pool);
-        }
-        end_unstarted_task(task, exit);
-    }
-    Py_DECREF(reinterpret_cast<PyObject*>(pool));
-    return ok;
-}
-
-void stop_running(PoolObject* pool) {
-    for (TaskObject* task = pool->running.first; task != nullptr; task = task->next) {
-        task->stop.request_stop();
-    }
-}
-
-JoinResult join_pool(PoolObject* pool, core::TimePoint deadline) {
-    if (pool->tracked == 0) {
-        return JoinResult::empty;
-    }
-    ListedWaiter waiter(pool->empty_waiters);
-    switch (waiter.wait_until(deadline)) {
-        case WaitOutcome::notified:
-            return JoinResult::empty;
-        case WaitOutcome::timed_out:
-            return JoinResult::timed_out;
-        case WaitOutcome::raised:
-            return JoinResult::raised;
-    }
-    Py_UNREACHABLE();
-}
-
-void fail_inherited_tasks() {
-    for (PoolObject* pool = g_first_active; pool != nullptr; pool = pool->next_active) {
-        // Waiters in these lists belong to threads that do not exist in the child.
-        new (&pool->empty_waiters) core::WaitList;
-        new (&pool->slot_waiters) core::WaitList;
-    }
-    // A pool leaves the list with its last task; only the one whose task forked stays.
-    for (PoolObject* pool = g_first_active; pool != nullptr;) {
-        Py_INCREF(reinterpret_cast<PyObject*>(pool));
-        while (TaskObject* const task = pool->queued.pop_front()) {
-            fail_inherited_task(task);
-        }
-        TaskObject* following = nullptr;
-        for (TaskObject* task = pool->running.first; task != nullptr; task = following) {
-            following = task->next;
-            if (task != current_task()) {
-                pool->running.unlink(task);
-                fail_inherited_task(task);
-            }
-        }
-        PoolObject* const next = pool->next_active;
-        Py_DECREF(reinterpret_cast<PyObject*>(pool));
-        pool = next;
-    }
+    g_pool_type = reinterpret_cast<PyTypeObject*>(type);
+    g_internal_pool = as_pool(PyObject_CallNoArgs(type));
+    return g_internal_pool != nullptr ? 0 : -1;
 }
 
 }  // namespace gilpool::bindings

@@ -1,9 +1,10 @@
-// bindings/pool_type.hpp: gilpool's Pool, as a raw heap type: accounting over the process's native
-// threads. Everything here is called with the GIL held, which is the lock of every list and
-// counter.
+// bindings/pool_type.hpp: gilpool's Pool, as a raw heap type: accounting over the process's native threads.
+// Everything here is called with the GIL held, which is the lock of every list and counter.
 //
-// Invariant: tracked == queued + running; the pool is linked in the list of active pools, and each
-// tracked task holds a reference to it, exactly while tracked > 0.
+// Invariant: tracked == queued + running + slots taken for tasks that run elsewhere; the pool is linked in
+// the list of active pools exactly while tracked > 0, and each queued or running task holds a reference to
+// it. lent counts running tasks that wait in our API: their slots are free for others meanwhile, so a pool
+// never waits for itself. A task that comes back from such a wait may make the pool one too full.
 #pragma once
 
 #include <Python.h>
@@ -26,29 +27,79 @@ struct TaskList {
     TaskObject* pop_front();
 };
 
+struct PoolCounters {
+    std::uint64_t spawned = 0;
+    std::uint64_t finished = 0;
+    std::int64_t queued_ns = 0;  ///< sums over tasks that were measured
+    std::int64_t gil_wait_ns = 0;
+    std::int64_t wall_ns = 0;
+    std::int64_t cpu_ns = 0;
+    std::uint64_t measured = 0;
+};
+
 struct PoolObject {
-    PyObject_HEAD Py_ssize_t size;  ///< most tasks tracked at once; -1: no limit
-    Py_ssize_t tracked;             ///< queued and running tasks
+    PyObject_HEAD
+    Py_ssize_t size;  ///< most tasks tracked at once; -1: no limit
+    Py_ssize_t tracked;
+    Py_ssize_t lent;
     TaskList queued;
     TaskList running;
-    PyObject* name;  ///< str or None
+    PoolCounters counters;
+    PyObject* name;             ///< str or None
+    PyObject* initializer;      ///< called once on each worker before its first task of this pool, or null
+    PyObject* initializer_args; ///< tuple, with an initializer
     PyObject* weakrefs;
     PyObject* attributes;  ///< __dict__ of subclasses' instances
     bool daemon;           ///< exit cancels and abandons instead of waiting
+    bool copies_context;   ///< tasks run in a copy of the spawner's context
+    bool broken;           ///< the initializer raised: nothing runs any more
     bool ready;            ///< is linked in the scheduler's ring
     PoolObject* previous_ready;
     PoolObject* next_ready;
     PoolObject* previous_active;
     PoolObject* next_active;
     core::WaitList empty_waiters;  ///< told when tracked becomes 0
-    core::WaitList slot_waiters;   ///< one is told for each task that leaves a pool with a size
+    core::WaitList slot_waiters;   ///< one is told for each slot that becomes free
 };
 
-/// Creates the type and adds it to `module` as Pool; -1 with an exception set on failure.
+inline PoolObject* as_pool(PyObject* object) { return reinterpret_cast<PoolObject*>(object); }
+inline PyObject* as_object(PoolObject* pool) { return reinterpret_cast<PyObject*>(pool); }
+
+/// Creates the type, adds it to `module` as Pool and makes the internal pool; -1 with an exception set.
 int add_pool_type(PyObject* module);
+
+/// The pool behind Task.start(), once Python has said which; else the internal one.
+PoolObject* default_pool();
+
+/// A pool that belongs to no user: calls links, accounts for tasks killed before they were started.
+PoolObject* internal_pool();
 
 /// The first pool that tracks tasks; others follow by next_active.
 PoolObject* first_active_pool();
+
+// --- slots -------------------------------------------------------------------------------------------
+
+bool is_full(const PoolObject* pool);
+
+/// Counts one more task or slot, and one fewer.
+void take_slot(PoolObject* pool);
+void return_slot(PoolObject* pool);
+
+/// Around a wait of ours by a running task of `pool`.
+void lend_slot(PoolObject* pool);
+void take_lent_slot_back(PoolObject* pool);
+
+// --- tasks -------------------------------------------------------------------------------------------
+
+/// Queues a fresh task whether a slot is free or not. False with an exception set if spawning is over, the
+/// pool is broken or no thread can be had; the task is then as before.
+bool start_task(PoolObject* pool, TaskObject* task);
+
+/// Makes a fresh task one of `pool` without queueing it; its end is accounted for there.
+void adopt(PoolObject* pool, TaskObject* task);
+
+/// Takes a queued task out of its pool's queue and passes the queue's reference on.
+void unqueue(TaskObject* task);
 
 /// Bookkeeping of a task that has ended: it has been unlinked from queue or running list already.
 void task_left_pool(PoolObject* pool);
@@ -59,8 +110,8 @@ void unlink_running(TaskObject* task);
 /// Ends every queued task of `pool` with TaskExit; false with an exception set on failure.
 bool cancel_queued(PoolObject* pool);
 
-/// Ends gilpool's own sleeps in the running tasks of `pool`.
-void stop_running(PoolObject* pool);
+/// Kills, with TaskExit and without waiting, what runs in `pool`; false with an exception set on failure.
+bool stop_running(PoolObject* pool);
 
 enum class JoinResult { empty, timed_out, raised };
 

@@ -5,7 +5,9 @@
 
 #include "bindings/gil.hpp"
 #include "bindings/pool_type.hpp"
+#include "bindings/task_run.hpp"
 #include "bindings/task_type.hpp"
+#include "bindings/worker_threads.hpp"
 #include "core/clock.hpp"
 #include "core/pool.hpp"
 
@@ -42,6 +44,8 @@ constexpr std::chrono::milliseconds kSlice{5};
 
 bool g_spare_is_coming = false;
 unsigned long g_spares_arrived = 0;
+constinit thread_local bool t_serving = false;
+constinit thread_local std::int64_t t_gil_wait_ns = 0;
 int g_serving = 0;  ///< workers between attach and detach in serve()
 
 /// The oldest task of the pool whose turn it is, or null. A reference held by the queue is passed
@@ -84,7 +88,11 @@ bool was_relieved() {
 /// No destructor may stand in this frame: a thread that comes back from a task into a dying
 /// interpreter is unwound through it without the GIL.
 void serve(void*) {
+    const core::TimePoint before = core::Clock::now();
     WorkerThreadState::attach();
+    t_serving = true;
+    t_gil_wait_ns = (core::Clock::now() - before).count();
+    follow_thread_hooks();
     g_spare_is_coming = false;
     ++g_spares_arrived;
     ++g_serving;
@@ -100,6 +108,7 @@ void serve(void*) {
         }
     }
     --g_serving;
+    t_serving = false;
     WorkerThreadState::detach();
 }
 
@@ -111,6 +120,10 @@ bool schedule(PoolObject* pool) {
     }
     return call_for_spare();
 }
+
+bool is_serving_thread() { return t_serving; }
+
+std::int64_t last_gil_wait_ns() { return t_gil_wait_ns; }
 
 void unschedule(PoolObject* pool) {
     if (pool->ready) {

@@ -11,6 +11,8 @@
 
 #include <Python.h>
 
+#include <cstdint>
+
 namespace gilpool::bindings {
 
 struct PoolObject;
@@ -21,6 +23,12 @@ bool schedule(PoolObject* pool);
 
 /// Says that `pool` has no queued task any more though no worker took the last one.
 void unschedule(PoolObject* pool);
+
+/// True on a worker that serves Python tasks.
+bool is_serving_thread();
+
+/// How long the calling worker waited for the GIL when it last came to serve.
+std::int64_t last_gil_wait_ns();
 
 /// In a forked child: forgets workers and queues, which belong to the parent.
 void reset_scheduler();

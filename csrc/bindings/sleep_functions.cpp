@@ -5,11 +5,8 @@
 
 #include "bindings/arguments.hpp"
 #include "bindings/compat.hpp"
-#include "bindings/errors.hpp"
 #include "bindings/gil.hpp"
-#include "bindings/task_type.hpp"
 #include "bindings/waiting.hpp"
-#include "core/stop_token.hpp"
 #include "kernels/sleep.hpp"
 
 namespace gilpool::bindings {
@@ -19,16 +16,12 @@ namespace {
 constexpr double kMillisecond = 1e-3;
 constexpr double kSecond = 1.0;
 
-/// The next moment at which a sleep until `deadline` looks for signals.
-core::TimePoint slice_end(core::TimePoint deadline, bool sees_signals) {
-    return sees_signals ? std::min(deadline, core::Clock::now() + kSignalSlice) : deadline;
-}
-
 /// Sleeps with the GIL held. Only the main thread looks for signals; false with an exception set.
 bool sleep_holding(core::TimePoint deadline) {
     const bool sees_signals = is_main_thread();
     while (true) {
-        const core::TimePoint until = slice_end(deadline, sees_signals);
+        const core::TimePoint until =
+            sees_signals ? std::min(deadline, core::Clock::now() + kSignalSlice) : deadline;
         const bool completed = kernels::sleep_until(until);
         if (sees_signals && PyErr_CheckSignals() != 0) {
             return false;
@@ -39,30 +32,9 @@ bool sleep_holding(core::TimePoint deadline) {
     }
 }
 
-/// Sleeps with the GIL released; a request to stop the task that sleeps raises TaskExit in it.
-bool sleep_released(core::TimePoint deadline) {
-    static constinit core::StopToken never_stopped;
-    TaskObject* const task = current_task();
-    const core::StopToken& stop = task != nullptr ? task->stop : never_stopped;
-    const bool sees_signals = is_main_thread();
-    while (true) {
-        const core::TimePoint until = slice_end(deadline, sees_signals);
-        core::ParkResult result{};
-        {
-            const Released released;
-            result = stop.sleep_until(until);
-        }
-        if (result == core::ParkResult::unparked) {
-            PyErr_SetNone(error_types.task_exit);
-            return false;
-        }
-        if (sees_signals && PyErr_CheckSignals() != 0) {
-            return false;
-        }
-        if (result == core::ParkResult::timed_out && until == deadline) {
-            return true;
-        }
-    }
+/// Sleeps with the GIL released; false with an exception set.
+bool sleep_letting_go(core::TimePoint deadline) {
+    return sleep_released(deadline) != WaitOutcome::raised;
 }
 
 /// Parses the one argument, called `name`, and sleeps.
@@ -85,11 +57,11 @@ PyObject* sleep_gil(PyObject*, PyObject* args, PyObject* kwargs) {
 }
 
 PyObject* sleep_nogil(PyObject*, PyObject* args, PyObject* kwargs) {
-    return sleep_for(args, kwargs, "O:sleep_nogil", "ms", kMillisecond, &sleep_released);
+    return sleep_for(args, kwargs, "O:sleep_nogil", "ms", kMillisecond, &sleep_letting_go);
 }
 
 PyObject* sleep_seconds(PyObject*, PyObject* args, PyObject* kwargs) {
-    return sleep_for(args, kwargs, "O:sleep", "seconds", kSecond, &sleep_released);
+    return sleep_for(args, kwargs, "O:sleep", "seconds", kSecond, &sleep_letting_go);
 }
 
 PyDoc_STRVAR(

@@ -2,6 +2,7 @@
 #include "bindings/stats_function.hpp"
 
 #include "bindings/pool_type.hpp"
+#include "bindings/task_type.hpp"
 #include "core/pool.hpp"
 
 namespace gilpool::bindings {
@@ -20,6 +21,7 @@ py::dict stats() {
     const core::PoolStats threads = core::Pool::process().stats();
     py::dict result;
     result["tasks"] = tasks;
+    result["task_objects"] = live_tasks;
     result["active_pools"] = pools;
     result["threads"] = threads.threads;
     result["idle_threads"] = threads.idle;
@@ -29,15 +31,24 @@ py::dict stats() {
     return result;
 }
 
+bool g_collecting = false;
+
 }  // namespace
+
+bool collecting_stats() { return g_collecting; }
 
 void bind_stats(py::module_& module) {
     module.def(
         "stats", &stats,
         "Counters of the whole process, as a new dict.\n\n"
-        "tasks: queued and running; active_pools: pools that have any; threads: native workers\n"
+        "tasks: queued and running; task_objects: handles that exist; active_pools: pools that have any; threads: native workers\n"
         "alive, of which idle_threads are parked; threads_started and threads_ended: since the\n"
         "process began; thread_cap: most workers the process's limits allow.\n\n"
+        "GIL: held. Thread safety: any thread.");
+    module.def(
+        "collect_stats", [](bool enabled) { g_collecting = enabled; }, py::arg("enabled") = true,
+        "Turn the measuring of tasks on or off, for tasks spawned from now on: Task.stats.\n\n"
+        "Costs three readings of a clock a task while on, nothing while off.\n\n"
         "GIL: held. Thread safety: any thread.");
 }
 

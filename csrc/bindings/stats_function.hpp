@@ -5,7 +5,10 @@
 
 namespace gilpool::bindings {
 
-/// Adds stats() to `module`.
+/// Whether tasks queued now are to be measured.
+bool collecting_stats();
+
+/// Adds stats() and collect_stats() to `module`.
 void bind_stats(pybind11::module_& module);
 
 }  // namespace gilpool::bindings

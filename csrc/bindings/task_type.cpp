@@ -1,216 +1,111 @@
-// bindings/task_type.cpp: life, run and methods of gilpool.Task.
+// bindings/task_type.cpp: life and tables of gilpool.Task.
 #include "bindings/task_type.hpp"
 
 #include <structmember.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <new>
 
-#include "bindings/arguments.hpp"
 #include "bindings/compat.hpp"
 #include "bindings/errors.hpp"
-#include "bindings/lifecycle.hpp"
 #include "bindings/pool_type.hpp"
-#include "bindings/waiting.hpp"
+#include "bindings/task_methods.hpp"
 
 namespace gilpool::bindings {
 
 PyTypeObject* task_type = nullptr;
+Py_ssize_t live_tasks = 0;
 
 namespace {
 
-constinit thread_local TaskObject* t_current_task = nullptr;
-
-TaskObject* as_task(PyObject* self) {
-    return reinterpret_cast<TaskObject*>(self);
-}
-
-/// A short text that names `function` in a repr: its qualified name, else its repr.
-PyObject* label_of(PyObject* function) {
-    PyObject* label = PyObject_GetAttrString(function, "__qualname__");
-    if (label != nullptr && PyUnicode_Check(label)) {
-        return label;
+/// What a call is named after: the function's qualified name, else its repr. New reference or null.
+PyObject* name_of(PyObject* function) {
+    if (PyMethod_Check(function)) {
+        function = PyMethod_GET_FUNCTION(function);
     }
-    Py_XDECREF(label);
+    if (PyFunction_Check(function)) {  // without the price of an attribute look-up
+        return Py_NewRef(reinterpret_cast<PyFunctionObject*>(function)->func_qualname);
+    }
+    PyObject* const name = PyObject_GetAttrString(function, "__qualname__");
+    if (name != nullptr && PyUnicode_Check(name)) {
+        return name;
+    }
+    Py_XDECREF(name);
     PyErr_Clear();
     return PyObject_Repr(function);
 }
 
-/// Drops what only the call needed. May run arbitrary destructors, so nothing is assumed
-/// afterwards.
-void drop_call(TaskObject* task) {
-    Py_CLEAR(task->function);
-    Py_CLEAR(task->args);
-    Py_CLEAR(task->kwargs);
-}
-
-/// Stores how the task ended, wakes who waits for it and gives up everything but the result.
-/// Takes the reference to the task.
-void finish_task(TaskObject* task, PyObject* value, PyObject* exception) {
-    task->value = value;
-    task->exception = exception;
-    task->state = TaskState::done;
-    PoolObject* const pool = task->pool;
-    task->pool = nullptr;
-    task_left_pool(pool);
-    task->waiters.notify_all();
-    drop_call(task);
-    Py_DECREF(reinterpret_cast<PyObject*>(pool));
-    Py_DECREF(reinterpret_cast<PyObject*>(task));
-}
-
-/// A TaskExit is how a task is asked to end, so it counts as success with the exception as value.
-void finish_task_with_exception(TaskObject* task, PyObject* exception) {
-    if (PyErr_GivenExceptionMatches(exception, error_types.task_exit) != 0) {
-        finish_task(task, exception, nullptr);
-    } else {
-        finish_task(task, nullptr, exception);
+/// Keeps, for the time after the call is dropped, what the task is named after.
+void keep_name(TaskObject* task) {
+    if (task->name != nullptr) {
+        return;
     }
-}
-
-/// Calls in a fresh context, so that nothing a task sets leaks into the next one on the same
-/// worker.
-PyObject* call_in_fresh_context(TaskObject* task) {
-    PyObject* const context = PyContext_New();
-    if (context == nullptr || PyContext_Enter(context) != 0) {
-        Py_XDECREF(context);
-        return nullptr;
+    if (PyCFunction_Check(task->function)) {  // its name outlives it, and costs nothing to remember
+        task->static_name = reinterpret_cast<PyCFunctionObject*>(task->function)->m_ml->ml_name;
+        return;
     }
-    PyObject* result = PyObject_Call(task->function, task->args, task->kwargs);
-    PyObject* const raised = result == nullptr ? take_raised_exception() : nullptr;
-    if (PyContext_Exit(context) != 0) {
+    task->name = name_of(task->function);
+    if (task->name == nullptr) {
         PyErr_Clear();
     }
-    Py_DECREF(context);
-    if (raised != nullptr) {
-        raise_exception(raised);
-    }
-    return result;
 }
 
-// --- waiting
-// -----------------------------------------------------------------------------------------
-
-/// Waits until the task is done. False with an exception set: interrupted, or can never be done.
-/// `timed_out` says whether the wait ran out, which is no error here.
-bool wait_until_done(TaskObject* task, core::TimePoint deadline, bool* timed_out) {
-    *timed_out = false;
-    if (task->state == TaskState::done) {
-        return true;
+/// Room for `count` arguments behind the callee's slot: in the task, or in a block when it is too small.
+PyObject** room_for(TaskObject* task, Py_ssize_t count) {
+    if (count <= kInlineArguments) {
+        return task->inline_arguments;
     }
-    if (task == current_task()) {
-        PyErr_SetString(PyExc_RuntimeError, "a task cannot wait for itself");
-        return false;
-    }
-    if (workers_are_gone()) {
-        PyErr_SetString(PyExc_RuntimeError,
-                        "the task was abandoned when the interpreter shut down");
-        return false;
-    }
-    ListedWaiter waiter(task->waiters);
-    const WaitOutcome outcome = waiter.wait_until(deadline);
-    *timed_out = outcome == WaitOutcome::timed_out && task->state != TaskState::done;
-    return outcome != WaitOutcome::raised;
+    auto* const block = static_cast<PyObject**>(
+        PyMem_Malloc(sizeof(PyObject*) * (static_cast<std::size_t>(count) + 1)));
+    return block != nullptr ? block + 1 : nullptr;
 }
 
-PyObject* task_get(PyObject* self, PyObject* args, PyObject* kwargs) {
-    static const char* names[] = {"block", "timeout", nullptr};
-    int block = 1;
-    PyObject* timeout = nullptr;
-    if (PyArg_ParseTupleAndKeywords(args, kwargs, "|pO:get", const_cast<char**>(names), &block,
-                                    &timeout) == 0) {
+// --- life --------------------------------------------------------------------------------------------
+
+/// Task(function, /, *args, **kwargs)
+PyObject* task_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
+    const Py_ssize_t given = PyTuple_GET_SIZE(args);
+    if (given == 0) {
+        PyErr_SetString(PyExc_TypeError, "Task() needs a function to call");
         return nullptr;
     }
-    const std::optional<core::TimePoint> deadline = timeout_argument(timeout, "timeout");
-    if (!deadline) {
-        return nullptr;
+    PyObject* const function = PyTuple_GET_ITEM(args, 0);
+    const Py_ssize_t keywords = kwargs != nullptr ? PyDict_GET_SIZE(kwargs) : 0;
+    PyObject* const names = keywords > 0 ? PySequence_Tuple(kwargs) : nullptr;
+    PyObject* const values = keywords > 0 ? PyDict_Values(kwargs) : nullptr;
+    PyObject* const all = values != nullptr ? PySequence_Tuple(values) : nullptr;
+    PyObject* flat = nullptr;
+    if (keywords == 0 || (names != nullptr && all != nullptr)) {
+        flat = keywords > 0 ? PySequence_Concat(args, all) : Py_NewRef(args);
     }
-    TaskObject* const task = as_task(self);
-    bool timed_out = false;
-    if (!block) {
-        timed_out = task->state != TaskState::done;
-    } else if (!wait_until_done(task, *deadline, &timed_out)) {
-        return nullptr;
+    TaskObject* task = nullptr;
+    if (flat != nullptr) {
+        task = new_task(type, function, &PyTuple_GET_ITEM(flat, 1), given - 1, names);
+        if (task != nullptr) {  // the user may put it into a cycle before it is started
+            PyObject_GC_Track(as_object(task));
+        }
     }
-    if (timed_out) {
-        PyErr_Format(error_types.wait_timeout, "%R is not done yet", self);
-        return nullptr;
-    }
-    if (task->exception != nullptr) {
-        task->exception_seen = true;
-        Py_INCREF(task->exception);
-        raise_exception(task->exception);
-        return nullptr;
-    }
-    return Py_NewRef(task->value);
+    Py_XDECREF(flat);
+    Py_XDECREF(all);
+    Py_XDECREF(values);
+    Py_XDECREF(names);
+    return as_object(task);
 }
-
-PyObject* task_join(PyObject* self, PyObject* args, PyObject* kwargs) {
-    static const char* names[] = {"timeout", nullptr};
-    PyObject* timeout = nullptr;
-    if (PyArg_ParseTupleAndKeywords(args, kwargs, "|O:join", const_cast<char**>(names), &timeout) ==
-        0) {
-        return nullptr;
-    }
-    const std::optional<core::TimePoint> deadline = timeout_argument(timeout, "timeout");
-    bool timed_out = false;
-    if (!deadline || !wait_until_done(as_task(self), *deadline, &timed_out)) {
-        return nullptr;
-    }
-    Py_RETURN_NONE;
-}
-
-PyObject* task_ready(PyObject* self, PyObject*) {
-    return PyBool_FromLong(as_task(self)->state == TaskState::done);
-}
-
-PyObject* task_successful(PyObject* self, PyObject*) {
-    return PyBool_FromLong(as_task(self)->state == TaskState::done &&
-                           as_task(self)->exception == nullptr);
-}
-
-PyObject* task_value(PyObject* self, void*) {
-    PyObject* const value = as_task(self)->value;
-    return Py_NewRef(value != nullptr ? value : Py_None);
-}
-
-PyObject* task_exception(PyObject* self, void*) {
-    PyObject* const exception = as_task(self)->exception;
-    as_task(self)->exception_seen = true;
-    return Py_NewRef(exception != nullptr ? exception : Py_None);
-}
-
-PyObject* task_started(PyObject* self, void*) {
-    return PyBool_FromLong(as_task(self)->state != TaskState::queued);
-}
-
-PyObject* task_name(PyObject* self, void*) {
-    return Py_NewRef(as_task(self)->label);
-}
-
-PyObject* task_repr(PyObject* self) {
-    TaskObject* const task = as_task(self);
-    const char* state = "queued";
-    if (task->state == TaskState::running) {
-        state = "running";
-    } else if (task->state == TaskState::done) {
-        state = task->exception != nullptr ? "failed" : "done";
-    }
-    return PyUnicode_FromFormat("<Task %U %s at %p>", task->label, state, self);
-}
-
-// --- life
-// --------------------------------------------------------------------------------------------
 
 int task_traverse(PyObject* self, visitproc visit, void* arg) {
     TaskObject* const task = as_task(self);
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(task->function);
-    Py_VISIT(task->args);
-    Py_VISIT(task->kwargs);
+    for (Py_ssize_t i = 0; i < task->positional + task->keywords; ++i) {
+        Py_VISIT(task->arguments[i]);
+    }
     Py_VISIT(task->value);
     Py_VISIT(task->exception);
-    Py_VISIT(task->label);
+    Py_VISIT(task->name);
+    Py_VISIT(task->context);
+    Py_VISIT(task->links);
+    Py_VISIT(task->kill_with);
     Py_VISIT(reinterpret_cast<PyObject*>(task->pool));
     return 0;
 }
@@ -220,6 +115,8 @@ int task_clear(PyObject* self) {
     drop_call(task);
     Py_CLEAR(task->value);
     Py_CLEAR(task->exception);
+    Py_CLEAR(task->links);
+    Py_CLEAR(task->kill_with);
     return 0;
 }
 
@@ -241,7 +138,7 @@ void report_unseen_exception(TaskObject* task) {
     // Not PyObject_CallFunction: that would unpack the arguments, which are a tuple.
     PyObject* const result = hook != nullptr ? PyObject_CallOneArg(hook, arguments) : nullptr;
     if (result == nullptr) {
-        PyErr_WriteUnraisable(task->label);
+        PyErr_WriteUnraisable(as_object(task));
     }
     Py_XDECREF(result);
     Py_XDECREF(hook);
@@ -264,84 +161,58 @@ void task_finalize(PyObject* self) {
 }
 
 void task_dealloc(PyObject* self) {
-    if (PyObject_CallFinalizerFromDealloc(self) < 0) {
-        return;  // resurrected
-    }
     TaskObject* const task = as_task(self);
-    PyObject_GC_UnTrack(self);
+    if (task->exception != nullptr || Py_TYPE(self) != task_type) {
+        // Only an error to report, or a subclass with a finalizer of its own, needs the ceremony.
+        if (PyObject_CallFinalizerFromDealloc(self) < 0) {
+            return;  // resurrected
+        }
+    }
+    if (PyObject_GC_IsTracked(self) != 0) {
+        PyObject_GC_UnTrack(self);
+    }
     if (task->weakrefs != nullptr) {
         PyObject_ClearWeakRefs(self);
     }
     task_clear(self);
-    Py_CLEAR(task->label);
+    Py_CLEAR(task->name);
+    delete task->times;
+    --live_tasks;
     task->waiters.~WaitList();
-    task->stop.~StopToken();
     PyTypeObject* const type = Py_TYPE(self);
     type->tp_free(self);
     Py_DECREF(type);
 }
 
-// --- tables
-// ------------------------------------------------------------------------------------------
-
-PyDoc_STRVAR(
-    task_doc,
-    "The handle of one spawned call.\n\n"
-    "Made by Pool.spawn; may be asked and waited for from any thread, any number of times.\n"
-    "An exception that nobody fetches is reported through threading.excepthook when the task\n"
-    "is dropped.");
-PyDoc_STRVAR(
-    get_doc,
-    "get($self, /, block=True, timeout=None)\n--\n\n"
-    "Return what the call returned, or raise what it raised.\n\n"
-    "Waits, with the GIL released, up to `timeout` seconds; WaitTimeout (a TimeoutError) when\n"
-    "that is over, or at once when not done and `block` is false. In the main thread Ctrl-C\n"
-    "ends the wait. RuntimeError when a task waits for itself.");
-PyDoc_STRVAR(
-    join_doc,
-    "join($self, /, timeout=None)\n--\n\n"
-    "Wait, with the GIL released, until the task is done or `timeout` seconds are over.\n\n"
-    "Returns None either way and never raises the task's exception.");
-PyDoc_STRVAR(ready_doc, "ready($self, /)\n--\n\nTrue once the task is done, however it ended.");
-PyDoc_STRVAR(successful_doc,
-             "successful($self, /)\n--\n\n"
-             "True once the task is done and did not raise; a TaskExit counts as success.");
-
-PyMethodDef task_methods[] = {
-    {"get", keyword_method(task_get), METH_VARARGS | METH_KEYWORDS, get_doc},
-    {"join", keyword_method(task_join), METH_VARARGS | METH_KEYWORDS, join_doc},
-    {"ready", task_ready, METH_NOARGS, ready_doc},
-    {"successful", task_successful, METH_NOARGS, successful_doc},
-    {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, "Task[T]: a task that returns T."},
-    {nullptr, nullptr, 0, nullptr}};
-
-PyGetSetDef task_getset[] = {
-    {"value", task_value, nullptr, "What the call returned; None until then or if it raised.",
-     nullptr},
-    {"exception", task_exception, nullptr, "What the call raised, or None.", nullptr},
-    {"started", task_started, nullptr, "True once the task has begun to run or has been cancelled.",
-     nullptr},
-    {"name", task_name, nullptr, "The name of the function that was spawned.", nullptr},
-    {nullptr, nullptr, nullptr, nullptr, nullptr}};
-
 PyMemberDef task_members[] = {
     {"__weaklistoffset__", T_PYSSIZET, offsetof(TaskObject, weakrefs), READONLY, nullptr},
     {nullptr, 0, 0, 0, nullptr}};
 
+PyDoc_STRVAR(task_doc,
+             "Task(function, /, *args, **kwargs)\n--\n\n"
+             "The handle of one call that runs, or will run, on a native thread.\n\n"
+             "Pool.spawn makes and starts one; made directly it waits for start(), on the default pool,\n"
+             "or Pool.start(). May be asked and waited for from any thread, any number of times, also\n"
+             "with await. An exception that nobody fetches is reported through threading.excepthook\n"
+             "when the task is dropped.\n\n"
+             "Thread safety: every method may be called from any thread.\n"
+             "GIL: held, except in get, join and kill while they wait.");
+
 PyType_Slot task_slots[] = {{Py_tp_doc, const_cast<char*>(task_doc)},
+                            {Py_tp_new, reinterpret_cast<void*>(task_new)},
                             {Py_tp_traverse, reinterpret_cast<void*>(task_traverse)},
                             {Py_tp_clear, reinterpret_cast<void*>(task_clear)},
                             {Py_tp_finalize, reinterpret_cast<void*>(task_finalize)},
                             {Py_tp_dealloc, reinterpret_cast<void*>(task_dealloc)},
                             {Py_tp_repr, reinterpret_cast<void*>(task_repr)},
+                            {Py_am_await, reinterpret_cast<void*>(task_await)},
                             {Py_tp_methods, task_methods},
                             {Py_tp_getset, task_getset},
                             {Py_tp_members, task_members},
                             {0, nullptr}};
 
-PyType_Spec task_spec = {
-    "gilpool.Task", sizeof(TaskObject), 0,
-    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION, task_slots};
+PyType_Spec task_spec = {"gilpool.Task", sizeof(TaskObject), 0,
+                         Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE, task_slots};
 
 }  // namespace
 
@@ -354,75 +225,102 @@ int add_task_type(PyObject* module) {
     return PyModule_AddObjectRef(module, "Task", reinterpret_cast<PyObject*>(task_type));
 }
 
-TaskObject* new_task(PoolObject* pool, PyObject* function, PyObject* args, PyObject* kwargs) {
-    PyObject* const label = label_of(function);
-    if (label == nullptr) {
+TaskObject* new_task(PyTypeObject* type, PyObject* function, PyObject* const* arguments,
+                     Py_ssize_t positional, PyObject* keyword_names) {
+    if (PyCallable_Check(function) == 0) {
+        PyErr_Format(PyExc_TypeError, "function must be callable, not %.200s",
+                     Py_TYPE(function)->tp_name);
         return nullptr;
     }
-    TaskObject* const task = PyObject_GC_New(TaskObject, task_type);
+    TaskObject* task = nullptr;
+    if (type == task_type) {
+        task = PyObject_GC_New(TaskObject, type);
+    } else {  // a subclass has a __dict__ and slots to be zeroed, too
+        task = as_task(type->tp_alloc(type, 0));
+        if (task != nullptr) {
+            PyObject_GC_UnTrack(as_object(task));
+        }
+    }
     if (task == nullptr) {
-        Py_DECREF(label);
         return nullptr;
+    }
+    ++live_tasks;
+    const Py_ssize_t keywords = keyword_names != nullptr ? PyTuple_GET_SIZE(keyword_names) : 0;
+    const Py_ssize_t count = positional + keywords;
+    task->arguments = room_for(task, count);
+    task->positional = task->arguments != nullptr ? positional : 0;
+    task->keywords = task->arguments != nullptr ? keywords : 0;
+    for (Py_ssize_t i = 0; i < task->positional + task->keywords; ++i) {
+        task->arguments[i] = Py_NewRef(arguments[i]);
     }
     task->function = Py_NewRef(function);
-    task->args = Py_NewRef(args);
-    task->kwargs = Py_XNewRef(kwargs);
+    task->keyword_names = Py_XNewRef(keyword_names);
     task->value = nullptr;
     task->exception = nullptr;
-    task->label = label;
+    task->name = nullptr;
+    task->static_name = nullptr;
+    task->context = nullptr;
+    task->links = nullptr;
+    task->kill_with = nullptr;
     task->weakrefs = nullptr;
-    task->pool = reinterpret_cast<PoolObject*>(Py_NewRef(reinterpret_cast<PyObject*>(pool)));
+    task->pool = nullptr;
     task->previous = nullptr;
     task->next = nullptr;
-    task->state = TaskState::queued;
-    task->exception_seen = false;
+    task->parked = nullptr;
+    task->times = nullptr;
+    task->thread = 0;
     new (&task->waiters) core::WaitList;
-    new (&task->stop) core::StopToken;
-    PyObject_GC_Track(reinterpret_cast<PyObject*>(task));
+    task->state = TaskState::fresh;
+    task->exception_seen = false;
+    if (task->arguments == nullptr) {
+        Py_DECREF(as_object(task));
+        PyErr_NoMemory();
+        return nullptr;
+    }
     return task;
 }
 
-TaskObject* current_task() {
-    return t_current_task;
-}
-
-void run_task(TaskObject* task) {
-    task->state = TaskState::running;
-    t_current_task = task;
-    PyObject* const value = call_in_fresh_context(task);
-    PyObject* const exception = value == nullptr ? take_raised_exception() : nullptr;
-    t_current_task = nullptr;
-    unlink_running(task);
-    if (exception != nullptr) {
-        finish_task_with_exception(task, exception);
-    } else {
-        finish_task(task, value, nullptr);
+void drop_call(TaskObject* task) {
+    if (task->function == nullptr) {
+        return;
     }
-}
-
-void end_unstarted_task(TaskObject* task, PyObject* outcome) {
-    finish_task_with_exception(task, outcome);
-}
-
-void fail_inherited_task(TaskObject* task) {
-    // Waiters and their stacks belong to threads that do not exist in the child.
-    new (&task->waiters) core::WaitList;
-    PyObject* const error = PyObject_CallFunction(
-        PyExc_RuntimeError, "s", "the process forked: this task belongs to the parent process");
-    if (error == nullptr) {
-        PyErr_Clear();
+    keep_name(task);
+    // Emptied before any destructor runs, which may look at the task.
+    PyObject* const function = task->function;
+    PyObject** const arguments = task->arguments;
+    PyObject* const names = task->keyword_names;
+    PyObject* const context = task->context;
+    const Py_ssize_t count = task->positional + task->keywords;
+    PyObject* inline_copy[kInlineArguments];
+    const bool is_inline = arguments == task->inline_arguments;
+    if (is_inline) {
+        std::copy_n(arguments, count, inline_copy);
     }
     task->function = nullptr;
-    task->args = nullptr;
-    task->kwargs = nullptr;
-    task->exception = error;
-    task->exception_seen = true;
-    task->state = TaskState::done;
-    PoolObject* const pool = task->pool;
-    task->pool = nullptr;
-    task_left_pool(pool);
-    Py_DECREF(reinterpret_cast<PyObject*>(pool));
-    Py_DECREF(reinterpret_cast<PyObject*>(task));
+    task->arguments = task->inline_arguments;
+    task->keyword_names = nullptr;
+    task->context = nullptr;
+    task->positional = 0;
+    task->keywords = 0;
+    for (Py_ssize_t i = 0; i < count; ++i) {
+        Py_DECREF(is_inline ? inline_copy[i] : arguments[i]);
+    }
+    if (!is_inline && arguments != nullptr) {
+        PyMem_Free(arguments - 1);
+    }
+    Py_DECREF(function);
+    Py_XDECREF(names);
+    Py_XDECREF(context);
+}
+
+PyObject* task_name(TaskObject* task) {
+    if (task->name != nullptr) {
+        return Py_NewRef(task->name);
+    }
+    if (task->function != nullptr) {
+        return name_of(task->function);
+    }
+    return PyUnicode_FromString(task->static_name != nullptr ? task->static_name : "?");
 }
 
 }  // namespace gilpool::bindings

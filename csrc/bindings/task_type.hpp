@@ -1,65 +1,92 @@
-// bindings/task_type.hpp: gilpool.Task, the handle of one spawned call, as a raw heap type.
+// bindings/task_type.hpp: gilpool.Task, the handle of one call, as a raw heap type.
 //
-// Raw because it is made for every spawn: 14 ns to create and destroy beside 130-185 ns through a
-// binding library. Every field is read and written with the GIL held; waiters and stop have their
-// own protocols.
+// Raw because it is made for every spawn: 14 ns to create and destroy beside 130-185 ns through a binding
+// library. The GIL is held for every access to every field, which makes it the lock of all of them; only
+// `waiters` and the Parker behind `parked` have protocols of their own.
 //
-// State: queued -> running -> done, or queued -> done (cancelled). Who moves a task out of `queued`
-// unlinks it from its pool's queue under the GIL, so exactly one of worker, cancel and exit gets
-// it.
+// State: fresh -> queued -> running -> done, or straight to done when killed before it runs. Whoever moves
+// a task out of `queued` unlinks it from its pool's queue in the same breath, so exactly one of worker,
+// kill, cancel and exit gets it.
 #pragma once
 
 #include <Python.h>
 
-#include "core/stop_token.hpp"
+#include <cstdint>
+
+#include "core/clock.hpp"
+#include "core/parker.hpp"
 #include "core/waiters.hpp"
 
 namespace gilpool::bindings {
 
 struct PoolObject;
 
-enum class TaskState : unsigned char { queued, running, done };
+enum class TaskState : std::uint8_t { fresh, queued, running, done };
+
+/// Nanoseconds a task spent, filled in only while collection is on.
+struct TaskTimes {
+    core::TimePoint spawned;   ///< when it was queued
+    std::int64_t queued = -1;  ///< -1: not measured
+    std::int64_t gil_wait = 0;
+    std::int64_t wall = 0;
+    std::int64_t cpu = 0;
+};
+
+/// Most arguments a call keeps inside the task itself; more need a block of their own.
+inline constexpr int kInlineArguments = 4;
 
 struct TaskObject {
-    PyObject_HEAD PyObject*
-        function;         ///< dropped, like args and kwargs, as soon as the task is done
-    PyObject* args;       ///< tuple
-    PyObject* kwargs;     ///< dict or null
+    PyObject_HEAD
+    PyObject* function;  ///< dropped, like the arguments, as soon as the task is done
+    /// arguments[-1] belongs to the callee while it is called, as vectorcall allows.
+    PyObject* callee_slot;
+    PyObject* inline_arguments[kInlineArguments];
+    PyObject** arguments;     ///< inline_arguments, or a block whose first slot is the callee's
+    PyObject* keyword_names;  ///< tuple, as in a vectorcall; null: no keywords
+    Py_ssize_t positional;
+    Py_ssize_t keywords;
     PyObject* value;      ///< result, or the TaskExit that ended the task; null until then
     PyObject* exception;  ///< what the call raised
-    PyObject* label;      ///< str: the function's name, which outlives the function
+    PyObject* name;       ///< str set by the user, or kept from the function when that is dropped
+    const char* static_name;  ///< the same, kept from a function written in C
+    PyObject* context;    ///< what to run in; null: a fresh one
+    PyObject* links;      ///< list of links, or null
+    PyObject* kill_with;  ///< exception of a kill that has not been delivered yet, or null
     PyObject* weakrefs;
     PoolObject* pool;      ///< strong while the pool tracks the task, else null
     TaskObject* previous;  ///< links in the pool's queue or its list of running tasks
     TaskObject* next;
+    core::Parker* parked;  ///< where the task's thread sleeps in a wait of ours, or null
+    TaskTimes* times;      ///< owned; null unless collection was on when it was queued
+    unsigned long thread;  ///< ident of the thread that runs it
+    core::WaitList waiters;
     TaskState state;
     bool exception_seen;  ///< somebody fetched it: no report when the task is dropped
-    core::WaitList waiters;
-    core::StopToken stop;  ///< ends gilpool's own sleeps in this task
 };
 
 extern PyTypeObject* task_type;
 
+/// How many tasks exist, whether the collector knows them or not.
+extern Py_ssize_t live_tasks;
+
+inline TaskObject* as_task(PyObject* object) { return reinterpret_cast<TaskObject*>(object); }
+inline PyObject* as_object(TaskObject* task) { return reinterpret_cast<PyObject*>(task); }
+
 /// Creates the type and adds it to `module`; -1 with an exception set on failure.
 int add_task_type(PyObject* module);
 
-/// A queued task of `pool` that will call function(*args, **kwargs); takes no reference of its own
-/// to a tuple or dict it was not given. Null with an exception set on failure.
-TaskObject* new_task(PoolObject* pool, PyObject* function, PyObject* args, PyObject* kwargs);
+/// A fresh task that will call function(*arguments) the way a vectorcall would: `positional` values, then
+/// one for each of `keyword_names` (or null). Null with an exception set on failure.
+TaskObject* new_task(PyTypeObject* type, PyObject* function, PyObject* const* arguments,
+                     Py_ssize_t positional, PyObject* keyword_names);
+
+/// Drops function and arguments, keeping the name. May run any destructor.
+void drop_call(TaskObject* task);
+
+/// The name of the task: set by the user, or the function's. New reference.
+PyObject* task_name(TaskObject* task);
 
 /// The task that the calling thread runs, or null. Borrowed; no GIL needed.
 TaskObject* current_task();
-
-/// Calls the function on the calling worker, stores how it ended and tells the pool and the
-/// waiters. Takes the reference to `task`.
-void run_task(TaskObject* task);
-
-/// Ends a task that never ran: `outcome` (its reference is taken) becomes the value if it is a
-/// TaskExit, else the exception. The caller has unlinked the task and passes its reference on.
-void end_unstarted_task(TaskObject* task, PyObject* outcome);
-
-/// In a forked child: ends a task that was queued or running in the parent. What other threads may
-/// have been using is leaked, not destroyed.
-void fail_inherited_task(TaskObject* task);
 
 }  // namespace gilpool::bindings

@@ -22,6 +22,8 @@ from gilpool._core import Task as Task
 from gilpool._core import TaskExit as TaskExit
 from gilpool._core import WaitTimeout as WaitTimeout
 from gilpool._core import __version__ as __version__
+from gilpool._core import collect_stats as collect_stats
+from gilpool._core import getcurrent as getcurrent
 from gilpool._core import sleep as sleep
 from gilpool._core import sleep_gil as sleep_gil
 from gilpool._core import sleep_nogil as sleep_nogil

@@ -54,7 +54,7 @@ class Pool(_core.Pool):
         self._cancel_queued()
         self._stop_running()
         if not self.join(timeout=_LEAVE_WITHIN):
-            stuck = ", ".join(sorted(self._running_names()))
+            stuck = ", ".join(sorted(task.name for task in self._tasks()))
             warnings.warn(
                 f"{self!r} was left by {exc_type.__name__} while tasks still run: {stuck}",
                 RuntimeWarning,
@@ -64,5 +64,7 @@ class Pool(_core.Pool):
 
 default_pool: Final = Pool(name="default")
 """The pool behind `gilpool.spawn`; without a size."""
+
+_core._set_default_pool(default_pool)
 
 spawn = default_pool.spawn

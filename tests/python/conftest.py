@@ -19,11 +19,6 @@ SETTLES_WITHIN = 10.0
 """Seconds in which even an overloaded machine gets a worker from its last task to its end."""
 
 
-def live_tasks() -> int:
-    """How many Task objects exist."""
-    return sum(type(thing) is gilpool.Task for thing in gc.get_objects())
-
-
 def os_threads() -> int:
     """How many threads the kernel counts in this process, idle workers sent home first."""
     _core._before_fork()
@@ -33,11 +28,11 @@ def os_threads() -> int:
 @pytest.fixture(autouse=True)
 def _nothing_is_left_behind() -> Iterator[None]:
     gc.collect()
-    tasks_before, threads_before = live_tasks(), os_threads()
+    tasks_before, threads_before = gilpool.stats()["task_objects"], os_threads()
     yield
     gc.collect()
     assert gilpool.stats()["tasks"] == 0, "tasks are still queued or running"
-    assert live_tasks() <= tasks_before, "Task objects are kept alive"
+    assert gilpool.stats()["task_objects"] <= tasks_before, "Task objects are kept alive"
     # A worker may still be on its way back from its last task; one that stays is a leak.
     deadline = time.monotonic() + SETTLES_WITHIN
     while os_threads() > threads_before and time.monotonic() < deadline:

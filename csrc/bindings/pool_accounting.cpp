@@ -1,0 +1,228 @@
+// bindings/pool_accounting.cpp: queues, slots and the list of active pools. GIL held.
+#include <new>
+
+#include "bindings/compat.hpp"
+#include "bindings/errors.hpp"
+#include "bindings/lifecycle.hpp"
+#include "bindings/pool_type.hpp"
+#include "bindings/scheduler.hpp"
+#include "bindings/stats_function.hpp"
+#include "bindings/task_kill.hpp"
+#include "bindings/task_run.hpp"
+#include "bindings/task_type.hpp"
+#include "bindings/waiting.hpp"
+
+namespace gilpool::bindings {
+
+namespace {
+
+PoolObject* g_first_active = nullptr;
+
+void link_active(PoolObject* pool) {
+    pool->previous_active = nullptr;
+    pool->next_active = g_first_active;
+    if (g_first_active != nullptr) {
+        g_first_active->previous_active = pool;
+    }
+    g_first_active = pool;
+}
+
+/// next_active stays readable, for a walk over the list that empties pools as it goes.
+void unlink_active(PoolObject* pool) {
+    (pool->previous_active != nullptr ? pool->previous_active->next_active : g_first_active) =
+        pool->next_active;
+    if (pool->next_active != nullptr) {
+        pool->next_active->previous_active = pool->previous_active;
+    }
+}
+
+}  // namespace
+
+void TaskList::push_back(TaskObject* task) {
+    task->previous = last;
+    task->next = nullptr;
+    (last != nullptr ? last->next : first) = task;
+    last = task;
+}
+
+void TaskList::unlink(TaskObject* task) {
+    (task->previous != nullptr ? task->previous->next : first) = task->next;
+    (task->next != nullptr ? task->next->previous : last) = task->previous;
+    task->previous = nullptr;
+    task->next = nullptr;
+}
+
+TaskObject* TaskList::pop_front() {
+    TaskObject* const task = first;
+    if (task != nullptr) {
+        unlink(task);
+    }
+    return task;
+}
+
+// --- slots -------------------------------------------------------------------------------------------
+
+bool is_full(const PoolObject* pool) {
+    return pool->size >= 0 && pool->tracked - pool->lent >= pool->size;
+}
+
+void take_slot(PoolObject* pool) {
+    if (pool->tracked++ == 0) {
+        link_active(pool);
+    }
+}
+
+void return_slot(PoolObject* pool) {
+    if (--pool->tracked == 0) {
+        unlink_active(pool);
+        pool->empty_waiters.notify_all();
+    }
+    pool->slot_waiters.notify_one();
+}
+
+void lend_slot(PoolObject* pool) {
+    ++pool->lent;
+    pool->slot_waiters.notify_one();
+}
+
+void take_lent_slot_back(PoolObject* pool) { --pool->lent; }
+
+// --- tasks -------------------------------------------------------------------------------------------
+
+PoolObject* first_active_pool() { return g_first_active; }
+
+void adopt(PoolObject* pool, TaskObject* task) {
+    take_slot(pool);
+    task->pool = as_pool(Py_NewRef(as_object(pool)));
+}
+
+bool start_task(PoolObject* pool, TaskObject* task) {
+    if (spawning_is_over()) {
+        PyErr_SetString(PyExc_RuntimeError, "cannot spawn: the interpreter is shutting down");
+        return false;
+    }
+    if (pool->broken) {
+        PyErr_Format(PyExc_RuntimeError, "cannot spawn: the initializer of %R failed",
+                     as_object(pool));
+        return false;
+    }
+    if (pool->copies_context && task->context == nullptr) {
+        task->context = PyContext_CopyCurrent();
+        if (task->context == nullptr) {
+            return false;
+        }
+    }
+    if (collecting_stats()) {
+        task->times = new TaskTimes{.spawned = core::Clock::now()};
+    }
+    adopt(pool, task);
+    task->state = TaskState::queued;
+    Py_INCREF(as_object(task));
+    pool->queued.push_back(task);
+    if (schedule(pool)) {
+        ++pool->counters.spawned;
+        return true;
+    }
+    unqueue(task);
+    task->state = TaskState::fresh;
+    task->pool = nullptr;
+    return_slot(pool);
+    Py_DECREF(as_object(pool));
+    Py_DECREF(as_object(task));
+    PyErr_SetString(PyExc_RuntimeError, "cannot spawn: no thread can be started");
+    return false;
+}
+
+void unqueue(TaskObject* task) {
+    PoolObject* const pool = task->pool;
+    pool->queued.unlink(task);
+    if (pool->queued.empty()) {
+        unschedule(pool);
+    }
+}
+
+void task_left_pool(PoolObject* pool) {
+    ++pool->counters.finished;
+    return_slot(pool);
+}
+
+void unlink_running(TaskObject* task) { task->pool->running.unlink(task); }
+
+bool cancel_queued(PoolObject* pool) {
+    // Making an exception and ending a task may run any destructor, which may spawn, cancel, or drop the
+    // last name of the pool: so each round looks anew.
+    Py_INCREF(as_object(pool));
+    bool ok = true;
+    while (ok && !pool->queued.empty()) {
+        PyObject* const exit = PyObject_CallNoArgs(error_types.task_exit);
+        ok = exit != nullptr;
+        if (!ok || pool->queued.empty()) {
+            Py_XDECREF(exit);
+            continue;
+        }
+        TaskObject* const task = pool->queued.first;
+        unqueue(task);
+        end_unstarted_task(task, exit);
+    }
+    Py_DECREF(as_object(pool));
+    return ok;
+}
+
+bool stop_running(PoolObject* pool) {
+    // Making an exception may run any code, so the tasks are listed first.
+    PyObject* const tasks = PyList_New(0);
+    bool ok = tasks != nullptr;
+    for (TaskObject* task = pool->running.first; ok && task != nullptr; task = task->next) {
+        ok = task == current_task() || PyList_Append(tasks, as_object(task)) == 0;
+    }
+    for (Py_ssize_t i = 0; ok && i < PyList_GET_SIZE(tasks); ++i) {
+        PyObject* const exit = PyObject_CallNoArgs(error_types.task_exit);
+        ok = exit != nullptr && kill_task(as_task(PyList_GET_ITEM(tasks, i)), exit);
+    }
+    Py_XDECREF(tasks);
+    return ok;
+}
+
+JoinResult join_pool(PoolObject* pool, core::TimePoint deadline) {
+    if (pool->tracked == 0) {
+        return JoinResult::empty;
+    }
+    ListedWaiter waiter(pool->empty_waiters);
+    switch (waiter.wait_until(deadline)) {
+        case WaitOutcome::notified:
+            return JoinResult::empty;
+        case WaitOutcome::timed_out:
+            return JoinResult::timed_out;
+        case WaitOutcome::raised:
+            return JoinResult::raised;
+    }
+    Py_UNREACHABLE();
+}
+
+void fail_inherited_tasks() {
+    for (PoolObject* pool = g_first_active; pool != nullptr; pool = pool->next_active) {
+        // Waiters in these lists belong to threads that do not exist in the child.
+        new (&pool->empty_waiters) core::WaitList;
+        new (&pool->slot_waiters) core::WaitList;
+    }
+    // A pool leaves the list with its last task; only the one whose task forked stays.
+    for (PoolObject* pool = g_first_active; pool != nullptr;) {
+        Py_INCREF(as_object(pool));
+        while (TaskObject* const task = pool->queued.pop_front()) {
+            fail_inherited_task(task);
+        }
+        TaskObject* following = nullptr;
+        for (TaskObject* task = pool->running.first; task != nullptr; task = following) {
+            following = task->next;
+            if (task != current_task()) {
+                pool->running.unlink(task);
+                fail_inherited_task(task);
+            }
+        }
+        PoolObject* const next = pool->next_active;
+        Py_DECREF(as_object(pool));
+        pool = next;
+    }
+}
+
+}  // namespace gilpool::bindings

@@ -1,0 +1,111 @@
+// bindings/task_kill.cpp: the protocol of kill.
+#include "bindings/task_kill.hpp"
+
+#include "bindings/compat.hpp"
+#include "bindings/errors.hpp"
+#include "bindings/pool_type.hpp"
+#include "bindings/scheduler.hpp"
+#include "bindings/task_run.hpp"
+#include "bindings/task_type.hpp"
+
+namespace gilpool::bindings {
+
+namespace {
+
+PyObject* type_of(PyObject* object) { return reinterpret_cast<PyObject*>(Py_TYPE(object)); }
+
+void take_back_asynchronous_exception(TaskObject* task) {
+    PyThreadState_SetAsyncExc(task->thread, nullptr);
+}
+
+}  // namespace
+
+bool kill_task(TaskObject* task, PyObject* exception) {
+    switch (task->state) {
+        case TaskState::done:
+            Py_DECREF(exception);
+            return true;
+        case TaskState::fresh:
+            // Tracked by no pool; the internal one accounts for its end.
+            adopt(internal_pool(), task);
+            end_unstarted_task(as_task(Py_NewRef(as_object(task))), exception);
+            return true;
+        case TaskState::queued:
+            unqueue(task);
+            end_unstarted_task(task, exception);
+            return true;
+        case TaskState::running:
+            break;
+    }
+    if (task == current_task()) {
+        raise_exception(exception);
+        return false;
+    }
+    Py_XSETREF(task->kill_with, exception);
+    PyThreadState_SetAsyncExc(task->thread, type_of(exception));
+    if (task->parked != nullptr) {
+        task->parked->unpark();
+    }
+    return true;
+}
+
+bool deliver_kill(TaskObject* task) {
+    if (task == nullptr || task->kill_with == nullptr) {
+        return false;
+    }
+    const bool raised_before = !asynchronous_exception_is_pending();
+    take_back_asynchronous_exception(task);
+    PyObject* const exception = task->kill_with;
+    task->kill_with = nullptr;
+    if (raised_before) {
+        Py_DECREF(exception);
+        return false;
+    }
+    raise_exception(exception);
+    return true;
+}
+
+void settle_kill(TaskObject* task, PyObject** value, PyObject** exception) {
+    const bool never_raised = asynchronous_exception_is_pending();
+    take_back_asynchronous_exception(task);
+    PyObject* const killer = task->kill_with;
+    task->kill_with = nullptr;
+    const bool raised_from_type =
+        *exception != nullptr && type_of(*exception) == type_of(killer);
+    if (!never_raised && !raised_from_type) {
+        Py_DECREF(killer);  // the task caught it and went on to an end of its own
+        return;
+    }
+    if (raised_from_type) {
+        PyObject* const traceback = PyException_GetTraceback(*exception);
+        if (traceback != nullptr) {
+            PyException_SetTraceback(killer, traceback);
+            Py_DECREF(traceback);
+        }
+    }
+    Py_XSETREF(*exception, killer);
+    Py_CLEAR(*value);
+}
+
+PyObject* kill_exception_argument(PyObject* argument) {
+    if (argument == nullptr || argument == Py_None) {
+        return PyObject_CallNoArgs(error_types.task_exit);
+    }
+    if (PyExceptionInstance_Check(argument)) {
+        return Py_NewRef(argument);
+    }
+    if (PyExceptionClass_Check(argument)) {
+        PyObject* const instance = PyObject_CallNoArgs(argument);
+        if (instance != nullptr && !PyExceptionInstance_Check(instance)) {
+            Py_DECREF(instance);
+            PyErr_SetString(PyExc_TypeError, "exception must make an exception when called");
+            return nullptr;
+        }
+        return instance;
+    }
+    PyErr_Format(PyExc_TypeError, "exception must be an exception type or instance, not %.200s",
+                 Py_TYPE(argument)->tp_name);
+    return nullptr;
+}
+
+}  // namespace gilpool::bindings

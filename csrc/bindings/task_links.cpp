@@ -1,0 +1,128 @@
+// bindings/task_links.cpp: the list of links and who calls them.
+#include "bindings/task_links.hpp"
+
+#include "bindings/pool_type.hpp"
+#include "bindings/scheduler.hpp"
+#include "bindings/task_type.hpp"
+
+namespace gilpool::bindings {
+
+namespace {
+
+PyObject* g_run_links_function = nullptr;
+
+/// Whether a link of this kind is called for a task that ended like `task`.
+bool applies(LinkKind kind, const TaskObject* task) {
+    switch (kind) {
+        case LinkKind::always:
+            return true;
+        case LinkKind::on_value:
+            return task->exception == nullptr;
+        case LinkKind::on_exception:
+            return task->exception != nullptr;
+    }
+    Py_UNREACHABLE();
+}
+
+LinkKind kind_of(PyObject* link) {
+    return static_cast<LinkKind>(PyLong_AsLong(PyTuple_GET_ITEM(link, 0)));
+}
+
+/// Links may add and remove links, so each round takes the first one that is there.
+void call_links(TaskObject* task) {
+    while (task->links != nullptr && PyList_GET_SIZE(task->links) > 0) {
+        PyObject* const link = Py_NewRef(PyList_GET_ITEM(task->links, 0));
+        if (PyList_SetSlice(task->links, 0, 1, nullptr) != 0) {
+            PyErr_WriteUnraisable(as_object(task));
+            Py_DECREF(link);
+            return;
+        }
+        if (applies(kind_of(link), task)) {
+            PyObject* const callback = PyTuple_GET_ITEM(link, 1);
+            PyObject* const result = PyObject_CallOneArg(callback, as_object(task));
+            if (result == nullptr) {
+                PyErr_WriteUnraisable(callback);
+            }
+            Py_XDECREF(result);
+        }
+        Py_DECREF(link);
+    }
+    Py_CLEAR(task->links);
+}
+
+/// Has the links called by a worker. When none can be had the caller does it: better here than never.
+void call_links_on_a_worker(TaskObject* task) {
+    PyObject* const argument = as_object(task);
+    TaskObject* const caller = new_task(task_type, g_run_links_function, &argument, 1, nullptr);
+    if (caller == nullptr || !start_task(internal_pool(), caller)) {
+        PyErr_Clear();
+        call_links(task);
+    }
+    Py_XDECREF(as_object(caller));
+}
+
+PyObject* run_links_function(PyObject*, PyObject* task) {
+    call_links(as_task(task));
+    Py_RETURN_NONE;
+}
+
+PyMethodDef link_functions[] = {
+    {"_run_links", run_links_function, METH_O, "_run_links(task, /)\n--\n\nCall a done task's links."},
+    {nullptr, nullptr, 0, nullptr}};
+
+}  // namespace
+
+bool add_link(TaskObject* task, PyObject* callback, LinkKind kind) {
+    if (PyCallable_Check(callback) == 0) {
+        PyErr_Format(PyExc_TypeError, "callback must be callable, not %.200s",
+                     Py_TYPE(callback)->tp_name);
+        return false;
+    }
+    if (task->links == nullptr && (task->links = PyList_New(0)) == nullptr) {
+        return false;
+    }
+    PyObject* const link = Py_BuildValue("(iO)", static_cast<int>(kind), callback);
+    const bool added = link != nullptr && PyList_Append(task->links, link) == 0;
+    Py_XDECREF(link);
+    if (added && task->state == TaskState::done && PyList_GET_SIZE(task->links) == 1) {
+        call_links_on_a_worker(task);
+    }
+    return added;
+}
+
+bool remove_link(TaskObject* task, PyObject* callback) {
+    for (Py_ssize_t i = 0; task->links != nullptr && i < PyList_GET_SIZE(task->links); ++i) {
+        PyObject* const link = Py_NewRef(PyList_GET_ITEM(task->links, i));
+        const int equal =
+            PyObject_RichCompareBool(PyTuple_GET_ITEM(link, 1), callback, Py_EQ);
+        // Comparing may run Python code that changes the list: only what is still there is removed.
+        const bool still_there = task->links != nullptr && i < PyList_GET_SIZE(task->links) &&
+                                 PyList_GET_ITEM(task->links, i) == link;
+        Py_DECREF(link);
+        if (equal < 0) {
+            return false;
+        }
+        if (equal == 1 && still_there) {
+            return PyList_SetSlice(task->links, i, i + 1, nullptr) == 0;
+        }
+    }
+    return true;
+}
+
+void run_links(TaskObject* task) {
+    if (is_serving_thread() && current_task() == nullptr) {
+        call_links(task);
+    } else {
+        call_links_on_a_worker(task);
+    }
+}
+
+int add_link_functions(PyObject* module) {
+    if (PyModule_AddFunctions(module, link_functions) != 0) {
+        return -1;
+    }
+    g_run_links_function = PyObject_GetAttrString(module, "_run_links");
+    return g_run_links_function != nullptr ? 0 : -1;
+}
+
+}  // namespace gilpool::bindings

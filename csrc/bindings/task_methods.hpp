@@ -1,0 +1,19 @@
+// bindings/task_methods.hpp: what Python sees of a Task.
+#pragma once
+
+#include <Python.h>
+
+namespace gilpool::bindings {
+
+extern PyMethodDef task_methods[];
+extern PyGetSetDef task_getset[];
+
+PyObject* task_repr(PyObject* self);
+
+/// Adds getcurrent() to `module`.
+int add_getcurrent(PyObject* module);
+
+/// await task: waits without a thread, in the running asyncio loop.
+PyObject* task_await(PyObject* self);
+
+}  // namespace gilpool::bindings

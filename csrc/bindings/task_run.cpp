@@ -1,0 +1,167 @@
+// bindings/task_run.cpp: the call, its context, its outcome.
+#include "bindings/task_run.hpp"
+
+#include <time.h>
+
+#include <new>
+
+#include "bindings/compat.hpp"
+#include "bindings/errors.hpp"
+#include "bindings/pool_type.hpp"
+#include "bindings/scheduler.hpp"
+#include "bindings/task_kill.hpp"
+#include "bindings/task_links.hpp"
+#include "bindings/task_type.hpp"
+#include "bindings/worker_threads.hpp"
+
+namespace gilpool::bindings {
+
+namespace {
+
+constinit thread_local TaskObject* t_current_task = nullptr;
+
+std::int64_t thread_cpu_ns() {
+    timespec now{};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
+std::int64_t ns_between(core::TimePoint from, core::TimePoint to) {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(to - from).count();
+}
+
+/// A task is in no reference cycle while queue or worker hold it, so the collector need not know it
+/// until it has a result that can be part of one: 100,000 tasks that return numbers cost it nothing.
+void show_to_collector(TaskObject* task) {
+    if (PyObject_GC_IsTracked(as_object(task)) == 0 &&
+        ((task->value != nullptr && PyObject_IS_GC(task->value)) || task->exception != nullptr)) {
+        PyObject_GC_Track(as_object(task));
+    }
+}
+
+/// Stores how the task ended, wakes who waits for it and gives up everything but the result.
+/// Takes the reference to the task, and those to value or exception.
+void finish_task(TaskObject* task, PyObject* value, PyObject* exception) {
+    task->value = value;
+    task->exception = exception;
+    task->state = TaskState::done;
+    PoolObject* const pool = task->pool;
+    task->pool = nullptr;
+    show_to_collector(task);
+    task_left_pool(pool);
+    task->waiters.notify_all();
+    drop_call(task);
+    if (task->links != nullptr) {
+        run_links(task);
+    }
+    Py_DECREF(as_object(pool));
+    Py_DECREF(as_object(task));
+}
+
+/// A TaskExit is how a task is asked to end, so it counts as success with the exception as value.
+void finish_task_with_exception(TaskObject* task, PyObject* exception) {
+    if (PyErr_GivenExceptionMatches(exception, error_types.task_exit) != 0) {
+        finish_task(task, exception, nullptr);
+    } else {
+        finish_task(task, nullptr, exception);
+    }
+}
+
+PyObject* call(TaskObject* task) {
+    return PyObject_Vectorcall(
+        task->function, task->arguments,
+        static_cast<std::size_t>(task->positional) | PY_VECTORCALL_ARGUMENTS_OFFSET,
+        task->keyword_names);
+}
+
+/// Calls in the task's context (a fresh one unless it brought a copy), so that nothing a task sets leaks
+/// into the next one on the same worker.
+PyObject* call_in_context(TaskObject* task) {
+    PyObject* const context = task->context != nullptr ? Py_NewRef(task->context) : PyContext_New();
+    if (context == nullptr || PyContext_Enter(context) != 0) {
+        Py_XDECREF(context);
+        return nullptr;
+    }
+    PyObject* const result = call(task);
+    PyObject* const raised = result == nullptr ? take_raised_exception() : nullptr;
+    if (PyContext_Exit(context) != 0) {
+        PyErr_WriteUnraisable(context);
+    }
+    Py_DECREF(context);
+    if (raised != nullptr) {
+        raise_exception(raised);
+    }
+    return result;
+}
+
+/// The pool's initializer, if this worker owes it, then the call.
+PyObject* initialize_and_call(TaskObject* task) {
+    if (task->pool->initializer != nullptr && !initialize_worker(task->pool)) {
+        return nullptr;
+    }
+    return call_in_context(task);
+}
+
+PyObject* call_measured(TaskObject* task) {
+    const core::TimePoint begin = core::Clock::now();
+    const std::int64_t cpu_begin = thread_cpu_ns();
+    task->times->queued = ns_between(task->times->spawned, begin);
+    task->times->gil_wait = last_gil_wait_ns();
+    PyObject* const result = initialize_and_call(task);
+    task->times->wall = ns_between(begin, core::Clock::now());
+    task->times->cpu = thread_cpu_ns() - cpu_begin;
+    return result;
+}
+
+}  // namespace
+
+TaskObject* current_task() { return t_current_task; }
+
+void run_task(TaskObject* task) {
+    task->state = TaskState::running;
+    task->thread = PyThread_get_thread_ident();
+    t_current_task = task;
+    PyObject* value = task->times != nullptr ? call_measured(task) : initialize_and_call(task);
+    PyObject* exception = value == nullptr ? take_raised_exception() : nullptr;
+    t_current_task = nullptr;
+    unlink_running(task);
+    if (task->kill_with != nullptr) {
+        settle_kill(task, &value, &exception);
+    }
+    if (exception != nullptr) {
+        finish_task_with_exception(task, exception);
+    } else {
+        finish_task(task, value, nullptr);
+    }
+}
+
+void end_unstarted_task(TaskObject* task, PyObject* outcome) {
+    finish_task_with_exception(task, outcome);
+}
+
+void fail_inherited_task(TaskObject* task) {
+    // Waiters and their stacks belong to threads that do not exist in the child.
+    new (&task->waiters) core::WaitList;
+    PyObject* const error = PyObject_CallFunction(
+        PyExc_RuntimeError, "s", "the process forked: this task belongs to the parent process");
+    if (error == nullptr) {
+        PyErr_Clear();
+    }
+    task->function = nullptr;
+    task->positional = 0;
+    task->keywords = 0;
+    task->context = nullptr;
+    task->links = nullptr;
+    task->parked = nullptr;
+    task->exception = error;
+    task->exception_seen = true;
+    task->state = TaskState::done;
+    PoolObject* const pool = task->pool;
+    task->pool = nullptr;
+    show_to_collector(task);
+    task_left_pool(pool);
+    Py_DECREF(as_object(pool));
+    Py_DECREF(as_object(task));
+}
+
+}  // namespace gilpool::bindings

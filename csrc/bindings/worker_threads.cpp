@@ -1,0 +1,100 @@
+// bindings/worker_threads.cpp: calls into gilpool._threads and pools' initializers.
+#include "bindings/worker_threads.hpp"
+
+#include <Python.h>
+
+#include "bindings/pool_type.hpp"
+
+namespace gilpool::bindings {
+
+namespace {
+
+/// What follow_thread_hooks() saw last on this thread; compared, never dereferenced.
+struct SeenHooks {
+    PyObject* trace = Py_None;
+    PyObject* profile = Py_None;
+};
+
+thread_local SeenHooks t_seen_hooks;
+
+/// Calls a function of gilpool._threads; what it raises is reported, for a worker must go on.
+void call_helper(const char* name) {
+    PyObject* const module = PyImport_ImportModule("gilpool._threads");
+    PyObject* const result = module != nullptr ? PyObject_CallMethod(module, name, nullptr) : nullptr;
+    if (result == nullptr) {
+        PyErr_WriteUnraisable(module);
+    }
+    Py_XDECREF(result);
+    Py_XDECREF(module);
+}
+
+/// threading's dict, or null while it cannot be had.
+PyObject* threading_dict() {
+    static PyObject* module = nullptr;  // kept for good, like the modules themselves
+    if (module == nullptr) {
+        module = PyImport_ImportModule("threading");
+        if (module == nullptr) {
+            PyErr_Clear();
+            return nullptr;
+        }
+    }
+    return PyModule_GetDict(module);
+}
+
+/// A borrowed value of threading's dict; None when it has no such name.
+PyObject* look_up(PyObject* dict, PyObject* name) {
+    PyObject* const value = name != nullptr ? PyDict_GetItemWithError(dict, name) : nullptr;
+    if (value == nullptr) {
+        PyErr_Clear();
+        return Py_None;
+    }
+    return value;
+}
+
+}  // namespace
+
+void register_worker_thread() { call_helper("register"); }
+
+void unregister_worker_thread() { call_helper("unregister"); }
+
+void follow_thread_hooks() {
+    static PyObject* const trace_name = PyUnicode_InternFromString("_trace_hook");
+    static PyObject* const profile_name = PyUnicode_InternFromString("_profile_hook");
+    PyObject* const dict = threading_dict();
+    if (dict == nullptr) {
+        return;
+    }
+    PyObject* const trace = look_up(dict, trace_name);
+    PyObject* const profile = look_up(dict, profile_name);
+    if (trace == t_seen_hooks.trace && profile == t_seen_hooks.profile) {
+        return;
+    }
+    t_seen_hooks = {trace, profile};
+    call_helper("follow_hooks");
+}
+
+bool initialize_worker(PoolObject* pool) {
+    if (pool->broken) {
+        PyErr_Format(PyExc_RuntimeError, "the initializer of %R failed", as_object(pool));
+        return false;
+    }
+    // The thread's own dict remembers, by the pool's arguments tuple: an object that no other pool shares
+    // and that the entry keeps alive.
+    PyObject* const done = PyThreadState_GetDict();
+    PyObject* const key = done != nullptr ? PyLong_FromVoidPtr(pool->initializer_args) : nullptr;
+    if (key == nullptr) {
+        return false;
+    }
+    const int known = PyDict_Contains(done, key);
+    bool ok = known == 1;
+    if (known == 0) {
+        PyObject* const result = PyObject_Call(pool->initializer, pool->initializer_args, nullptr);
+        ok = result != nullptr && PyDict_SetItem(done, key, pool->initializer_args) == 0;
+        pool->broken = result == nullptr;
+        Py_XDECREF(result);
+    }
+    Py_DECREF(key);
+    return ok;
+}
+
+}  // namespace gilpool::bindings
