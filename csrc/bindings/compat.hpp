@@ -35,7 +35,8 @@ inline void raise_exception(PyObject* exception) {
 #endif
 }
 
-/// True while an exception set by PyThreadState_SetAsyncExc on the calling thread has not been raised yet.
+/// True while an exception set by PyThreadState_SetAsyncExc on the calling thread has not been
+/// raised yet.
 inline bool asynchronous_exception_is_pending() {
     return PyThreadState_Get()->async_exc != nullptr;
 }

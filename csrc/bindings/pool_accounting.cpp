@@ -60,7 +60,8 @@ TaskObject* TaskList::pop_front() {
     return task;
 }
 
-// --- slots -------------------------------------------------------------------------------------------
+// --- slots
+// -------------------------------------------------------------------------------------------
 
 bool is_full(const PoolObject* pool) {
     return pool->size >= 0 && pool->tracked - pool->lent >= pool->size;
@@ -85,11 +86,16 @@ void lend_slot(PoolObject* pool) {
     pool->slot_waiters.notify_one();
 }
 
-void take_lent_slot_back(PoolObject* pool) { --pool->lent; }
+void take_lent_slot_back(PoolObject* pool) {
+    --pool->lent;
+}
 
-// --- tasks -------------------------------------------------------------------------------------------
+// --- tasks
+// -------------------------------------------------------------------------------------------
 
-PoolObject* first_active_pool() { return g_first_active; }
+PoolObject* first_active_pool() {
+    return g_first_active;
+}
 
 void adopt(PoolObject* pool, TaskObject* task) {
     take_slot(pool);
@@ -146,11 +152,13 @@ void task_left_pool(PoolObject* pool) {
     return_slot(pool);
 }
 
-void unlink_running(TaskObject* task) { task->pool->running.unlink(task); }
+void unlink_running(TaskObject* task) {
+    task->pool->running.unlink(task);
+}
 
 bool cancel_queued(PoolObject* pool) {
-    // Making an exception and ending a task may run any destructor, which may spawn, cancel, or drop the
-    // last name of the pool: so each round looks anew.
+    // Making an exception and ending a task may run any destructor, which may spawn, cancel, or
+    // drop the last name of the pool: so each round looks anew.
     Py_INCREF(as_object(pool));
     bool ok = true;
     while (ok && !pool->queued.empty()) {

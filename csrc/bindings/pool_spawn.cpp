@@ -13,8 +13,8 @@ namespace gilpool::bindings {
 
 namespace {
 
-/// Waits, GIL released, for a free slot. A task of this very pool lends its own meanwhile, also to the task
-/// it is about to spawn.
+/// Waits, GIL released, for a free slot. A task of this very pool lends its own meanwhile, also to
+/// the task it is about to spawn.
 WaitOutcome wait_for_slot(PoolObject* pool, core::TimePoint deadline) {
     const TaskObject* const task = current_task();
     const Py_ssize_t own = task != nullptr && task->pool == pool ? 1 : 0;
@@ -83,8 +83,8 @@ PyObject* pool_spawn(PyObject* self, PyObject* const* args, Py_ssize_t nargs, Py
 
 PyObject* pool_spawn_many(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
     if (nargs != 2) {
-        PyErr_Format(PyExc_TypeError, "spawn_many() takes a function and an iterable, got %zd arguments",
-                     nargs);
+        PyErr_Format(PyExc_TypeError,
+                     "spawn_many() takes a function and an iterable, got %zd arguments", nargs);
         return nullptr;
     }
     PoolObject* const pool = as_pool(self);
@@ -154,6 +154,8 @@ PyObject* pool_take_slot(PyObject* self, PyObject* timeout) {
     return PyBool_FromLong(outcome == WaitOutcome::notified);
 }
 
-int add_gather(PyObject* module) { return PyModule_AddFunctions(module, gather_functions); }
+int add_gather(PyObject* module) {
+    return PyModule_AddFunctions(module, gather_functions);
+}
 
 }  // namespace gilpool::bindings

@@ -1,4 +1,5 @@
-// bindings/pool_spawn.hpp: how tasks get into a Pool: the hot path. GIL held, released only to wait for a slot.
+// bindings/pool_spawn.hpp: how tasks get into a Pool: the hot path. GIL held, released only to wait
+// for a slot.
 #pragma once
 
 #include <Python.h>

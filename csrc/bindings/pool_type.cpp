@@ -19,7 +19,8 @@ namespace {
 PoolObject* g_default_pool = nullptr;
 PoolObject* g_internal_pool = nullptr;
 
-// --- methods -----------------------------------------------------------------------------------------
+// --- methods
+// -----------------------------------------------------------------------------------------
 
 PyObject* pool_join(PyObject* self, PyObject* args, PyObject* kwargs) {
     static const char* names[] = {"timeout", nullptr};
@@ -41,7 +42,9 @@ PyObject* pool_join(PyObject* self, PyObject* args, PyObject* kwargs) {
     return result == JoinResult::raised ? nullptr : PyBool_FromLong(result == JoinResult::empty);
 }
 
-PyObject* pool_full(PyObject* self, PyObject*) { return PyBool_FromLong(is_full(as_pool(self))); }
+PyObject* pool_full(PyObject* self, PyObject*) {
+    return PyBool_FromLong(is_full(as_pool(self)));
+}
 
 PyObject* pool_free_count(PyObject* self, PyObject*) {
     const PoolObject* const pool = as_pool(self);
@@ -82,8 +85,8 @@ bool append_all(PyObject* list, const TaskList& tasks) {
 
 PyObject* pool_tasks(PyObject* self, PyObject*) {
     PyObject* const tasks = PyList_New(0);
-    if (tasks != nullptr && !(append_all(tasks, as_pool(self)->running) &&
-                              append_all(tasks, as_pool(self)->queued))) {
+    if (tasks != nullptr &&
+        !(append_all(tasks, as_pool(self)->running) && append_all(tasks, as_pool(self)->queued))) {
         Py_DECREF(tasks);
         return nullptr;
     }
@@ -127,10 +130,14 @@ PyObject* pool_stats(PyObject* self, PyObject*) {
                          pool->counters.finished);
 }
 
-Py_ssize_t pool_length(PyObject* self) { return as_pool(self)->tracked; }
+Py_ssize_t pool_length(PyObject* self) {
+    return as_pool(self)->tracked;
+}
 
 /// A pool is a thing to spawn on, not a collection to test: true even when nothing runs.
-int pool_truth(PyObject*) { return 1; }
+int pool_truth(PyObject*) {
+    return 1;
+}
 
 PyObject* pool_get_size(PyObject* self, void*) {
     const Py_ssize_t size = as_pool(self)->size;
@@ -151,9 +158,13 @@ int pool_set_size(PyObject* self, PyObject* value, void*) {
     return 0;
 }
 
-PyObject* pool_get_name(PyObject* self, void*) { return Py_NewRef(as_pool(self)->name); }
+PyObject* pool_get_name(PyObject* self, void*) {
+    return Py_NewRef(as_pool(self)->name);
+}
 
-PyObject* pool_get_daemon(PyObject* self, void*) { return PyBool_FromLong(as_pool(self)->daemon); }
+PyObject* pool_get_daemon(PyObject* self, void*) {
+    return PyBool_FromLong(as_pool(self)->daemon);
+}
 
 int pool_set_daemon(PyObject* self, PyObject* value, void*) {
     if (value == nullptr) {
@@ -180,7 +191,8 @@ PyObject* pool_repr(PyObject* self) {
     return repr;
 }
 
-// --- life --------------------------------------------------------------------------------------------
+// --- life
+// --------------------------------------------------------------------------------------------
 
 /// Whether `context` is one of the two words; raises otherwise.
 bool copies_context_argument(PyObject* context, bool* copies) {
@@ -198,7 +210,7 @@ bool copies_context_argument(PyObject* context, bool* copies) {
 }
 
 PyObject* pool_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
-    static const char* names[] = {"size", "name", "initializer", "initargs",
+    static const char* names[] = {"size",    "name",   "initializer", "initargs",
                                   "context", "daemon", nullptr};
     PyObject* size_value = Py_None;
     PyObject* name = Py_None;
@@ -284,24 +296,27 @@ void pool_dealloc(PyObject* self) {
     Py_DECREF(type);
 }
 
-// --- tables ------------------------------------------------------------------------------------------
+// --- tables
+// ------------------------------------------------------------------------------------------
 
 PyDoc_STRVAR(pool_doc,
              "Pool(size=None, *, name=None, initializer=None, initargs=(), context='fresh', "
              "daemon=False)\n--\n\n"
              "Runs Python calls on native threads.");
-PyDoc_STRVAR(spawn_doc,
-             "spawn($self, function, /, *args, **kwargs)\n--\n\n"
-             "Call function(*args, **kwargs) on a native thread; return its Task.\n\n"
-             "From any thread. Keeps the GIL, except to wait for a slot when the pool has a size and is\n"
-             "full; Ctrl-C in the main thread ends that wait. A task that spawns on its own full pool\n"
-             "lends its slot. TypeError when function is not callable; RuntimeError once the interpreter\n"
-             "shuts down.");
-PyDoc_STRVAR(spawn_many_doc,
-             "spawn_many($self, function, iterable, /)\n--\n\n"
-             "Spawn function(item) for each item; return the list of Tasks.\n\n"
-             "Cheaper than as many spawns. Waits for slots like spawn. An exception of the iterable\n"
-             "propagates; what has been spawned by then runs.");
+PyDoc_STRVAR(
+    spawn_doc,
+    "spawn($self, function, /, *args, **kwargs)\n--\n\n"
+    "Call function(*args, **kwargs) on a native thread; return its Task.\n\n"
+    "From any thread. Keeps the GIL, except to wait for a slot when the pool has a size and is\n"
+    "full; Ctrl-C in the main thread ends that wait. A task that spawns on its own full pool\n"
+    "lends its slot. TypeError when function is not callable; RuntimeError once the interpreter\n"
+    "shuts down.");
+PyDoc_STRVAR(
+    spawn_many_doc,
+    "spawn_many($self, function, iterable, /)\n--\n\n"
+    "Spawn function(item) for each item; return the list of Tasks.\n\n"
+    "Cheaper than as many spawns. Waits for slots like spawn. An exception of the iterable\n"
+    "propagates; what has been spawned by then runs.");
 PyDoc_STRVAR(start_doc,
              "_start($self, task, timeout, /)\n--\n\n"
              "Queue a fresh task once there is a slot; False if there was none in time.");
@@ -315,10 +330,11 @@ PyDoc_STRVAR(pool_join_doc,
 PyDoc_STRVAR(full_doc, "full($self, /)\n--\n\nTrue if spawn would wait for a slot.");
 PyDoc_STRVAR(free_count_doc,
              "free_count($self, /)\n--\n\nHow many slots are free; 1 for a pool without a size.");
-PyDoc_STRVAR(pool_stats_doc,
-             "stats($self, /)\n--\n\n"
-             "Counters as a new dict: queued, running (of which waiting: in a wait of gilpool's, their\n"
-             "slots lent), and since the pool was made spawned and finished.");
+PyDoc_STRVAR(
+    pool_stats_doc,
+    "stats($self, /)\n--\n\n"
+    "Counters as a new dict: queued, running (of which waiting: in a wait of gilpool's, their\n"
+    "slots lent), and since the pool was made spawned and finished.");
 
 PyMethodDef pool_methods[] = {
     {"spawn", fastcall_method(pool_spawn), METH_FASTCALL | METH_KEYWORDS, spawn_doc},
@@ -330,7 +346,8 @@ PyMethodDef pool_methods[] = {
     {"_start", pool_start, METH_VARARGS, start_doc},
     {"_take_slot", pool_take_slot, METH_O, take_slot_doc},
     {"_return_slot", pool_return_slot, METH_NOARGS, "Undo one _take_slot."},
-    {"_discard", pool_discard, METH_O, "Stop tracking a task; False if it is not one of this pool."},
+    {"_discard", pool_discard, METH_O,
+     "Stop tracking a task; False if it is not one of this pool."},
     {"_tasks", pool_tasks, METH_NOARGS, "The tasks that run, then those that are queued."},
     {"_cancel_queued", pool_cancel_queued, METH_NOARGS, "End every queued task with TaskExit."},
     {"_stop_running", pool_stop_running, METH_NOARGS, "Kill what runs, without waiting."},
@@ -386,9 +403,13 @@ PyMethodDef pool_functions[] = {
 
 }  // namespace
 
-PoolObject* default_pool() { return g_default_pool != nullptr ? g_default_pool : g_internal_pool; }
+PoolObject* default_pool() {
+    return g_default_pool != nullptr ? g_default_pool : g_internal_pool;
+}
 
-PoolObject* internal_pool() { return g_internal_pool; }
+PoolObject* internal_pool() {
+    return g_internal_pool;
+}
 
 int add_pool_type(PyObject* module) {
     PyObject* const type = PyType_FromModuleAndSpec(module, &pool_spec, nullptr);

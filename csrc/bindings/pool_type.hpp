@@ -1,10 +1,12 @@
-// bindings/pool_type.hpp: gilpool's Pool, as a raw heap type: accounting over the process's native threads.
-// Everything here is called with the GIL held, which is the lock of every list and counter.
+// bindings/pool_type.hpp: gilpool's Pool, as a raw heap type: accounting over the process's native
+// threads. Everything here is called with the GIL held, which is the lock of every list and
+// counter.
 //
-// Invariant: tracked == queued + running + slots taken for tasks that run elsewhere; the pool is linked in
-// the list of active pools exactly while tracked > 0, and each queued or running task holds a reference to
-// it. lent counts running tasks that wait in our API: their slots are free for others meanwhile, so a pool
-// never waits for itself. A task that comes back from such a wait may make the pool one too full.
+// Invariant: tracked == queued + running + slots taken for tasks that run elsewhere; the pool is
+// linked in the list of active pools exactly while tracked > 0, and each queued or running task
+// holds a reference to it. lent counts running tasks that wait in our API: their slots are free for
+// others meanwhile, so a pool never waits for itself. A task that comes back from such a wait may
+// make the pool one too full.
 #pragma once
 
 #include <Python.h>
@@ -38,16 +40,16 @@ struct PoolCounters {
 };
 
 struct PoolObject {
-    PyObject_HEAD
-    Py_ssize_t size;  ///< most tasks tracked at once; -1: no limit
+    PyObject_HEAD Py_ssize_t size;  ///< most tasks tracked at once; -1: no limit
     Py_ssize_t tracked;
     Py_ssize_t lent;
     TaskList queued;
     TaskList running;
     PoolCounters counters;
-    PyObject* name;             ///< str or None
-    PyObject* initializer;      ///< called once on each worker before its first task of this pool, or null
-    PyObject* initializer_args; ///< tuple, with an initializer
+    PyObject* name;  ///< str or None
+    PyObject*
+        initializer;  ///< called once on each worker before its first task of this pool, or null
+    PyObject* initializer_args;  ///< tuple, with an initializer
     PyObject* weakrefs;
     PyObject* attributes;  ///< __dict__ of subclasses' instances
     bool daemon;           ///< exit cancels and abandons instead of waiting
@@ -62,10 +64,15 @@ struct PoolObject {
     core::WaitList slot_waiters;   ///< one is told for each slot that becomes free
 };
 
-inline PoolObject* as_pool(PyObject* object) { return reinterpret_cast<PoolObject*>(object); }
-inline PyObject* as_object(PoolObject* pool) { return reinterpret_cast<PyObject*>(pool); }
+inline PoolObject* as_pool(PyObject* object) {
+    return reinterpret_cast<PoolObject*>(object);
+}
+inline PyObject* as_object(PoolObject* pool) {
+    return reinterpret_cast<PyObject*>(pool);
+}
 
-/// Creates the type, adds it to `module` as Pool and makes the internal pool; -1 with an exception set.
+/// Creates the type, adds it to `module` as Pool and makes the internal pool; -1 with an exception
+/// set.
 int add_pool_type(PyObject* module);
 
 /// The pool behind Task.start(), once Python has said which; else the internal one.
@@ -77,7 +84,8 @@ PoolObject* internal_pool();
 /// The first pool that tracks tasks; others follow by next_active.
 PoolObject* first_active_pool();
 
-// --- slots -------------------------------------------------------------------------------------------
+// --- slots
+// -------------------------------------------------------------------------------------------
 
 bool is_full(const PoolObject* pool);
 
@@ -89,10 +97,11 @@ void return_slot(PoolObject* pool);
 void lend_slot(PoolObject* pool);
 void take_lent_slot_back(PoolObject* pool);
 
-// --- tasks -------------------------------------------------------------------------------------------
+// --- tasks
+// -------------------------------------------------------------------------------------------
 
-/// Queues a fresh task whether a slot is free or not. False with an exception set if spawning is over, the
-/// pool is broken or no thread can be had; the task is then as before.
+/// Queues a fresh task whether a slot is free or not. False with an exception set if spawning is
+/// over, the pool is broken or no thread can be had; the task is then as before.
 bool start_task(PoolObject* pool, TaskObject* task);
 
 /// Makes a fresh task one of `pool` without queueing it; its end is accounted for there.
@@ -110,7 +119,8 @@ void unlink_running(TaskObject* task);
 /// Ends every queued task of `pool` with TaskExit; false with an exception set on failure.
 bool cancel_queued(PoolObject* pool);
 
-/// Kills, with TaskExit and without waiting, what runs in `pool`; false with an exception set on failure.
+/// Kills, with TaskExit and without waiting, what runs in `pool`; false with an exception set on
+/// failure.
 bool stop_running(PoolObject* pool);
 
 enum class JoinResult { empty, timed_out, raised };

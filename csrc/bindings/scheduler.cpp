@@ -121,9 +121,13 @@ bool schedule(PoolObject* pool) {
     return call_for_spare();
 }
 
-bool is_serving_thread() { return t_serving; }
+bool is_serving_thread() {
+    return t_serving;
+}
 
-std::int64_t last_gil_wait_ns() { return t_gil_wait_ns; }
+std::int64_t last_gil_wait_ns() {
+    return t_gil_wait_ns;
+}
 
 void unschedule(PoolObject* pool) {
     if (pool->ready) {

@@ -35,13 +35,16 @@ bool g_collecting = false;
 
 }  // namespace
 
-bool collecting_stats() { return g_collecting; }
+bool collecting_stats() {
+    return g_collecting;
+}
 
 void bind_stats(py::module_& module) {
     module.def(
         "stats", &stats,
         "Counters of the whole process, as a new dict.\n\n"
-        "tasks: queued and running; task_objects: handles that exist; active_pools: pools that have any; threads: native workers\n"
+        "tasks: queued and running; task_objects: handles that exist; active_pools: pools that "
+        "have any; threads: native workers\n"
         "alive, of which idle_threads are parked; threads_started and threads_ended: since the\n"
         "process began; thread_cap: most workers the process's limits allow.\n\n"
         "GIL: held. Thread safety: any thread.");

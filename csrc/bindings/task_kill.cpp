@@ -12,7 +12,9 @@ namespace gilpool::bindings {
 
 namespace {
 
-PyObject* type_of(PyObject* object) { return reinterpret_cast<PyObject*>(Py_TYPE(object)); }
+PyObject* type_of(PyObject* object) {
+    return reinterpret_cast<PyObject*>(Py_TYPE(object));
+}
 
 void take_back_asynchronous_exception(TaskObject* task) {
     PyThreadState_SetAsyncExc(task->thread, nullptr);
@@ -70,8 +72,7 @@ void settle_kill(TaskObject* task, PyObject** value, PyObject** exception) {
     take_back_asynchronous_exception(task);
     PyObject* const killer = task->kill_with;
     task->kill_with = nullptr;
-    const bool raised_from_type =
-        *exception != nullptr && type_of(*exception) == type_of(killer);
+    const bool raised_from_type = *exception != nullptr && type_of(*exception) == type_of(killer);
     if (!never_raised && !raised_from_type) {
         Py_DECREF(killer);  // the task caught it and went on to an end of its own
         return;

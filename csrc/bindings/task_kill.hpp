@@ -1,13 +1,14 @@
 // bindings/task_kill.hpp: ending a task from outside. GIL held.
 //
-// A task that has not begun never runs. A running one gets its exception in one of two ways, whichever
-// comes first: a wait or sleep of ours that its thread is in raises it, or Python raises it at the next
-// bytecode (PyThreadState_SetAsyncExc). Foreign C code is not interrupted: the exception waits there.
+// A task that has not begun never runs. A running one gets its exception in one of two ways,
+// whichever comes first: a wait or sleep of ours that its thread is in raises it, or Python raises
+// it at the next bytecode (PyThreadState_SetAsyncExc). Foreign C code is not interrupted: the
+// exception waits there.
 //
-// Invariant: kill_with is set exactly while a kill is under way, and an asynchronous exception is pending
-// on a thread only while it runs the task with that kill. Both are set and cleared with the GIL held and
-// the task running on that thread; run_task settles them before another task's first bytecode. So a kill
-// can never hit the next task.
+// Invariant: kill_with is set exactly while a kill is under way, and an asynchronous exception is
+// pending on a thread only while it runs the task with that kill. Both are set and cleared with the
+// GIL held and the task running on that thread; run_task settles them before another task's first
+// bytecode. So a kill can never hit the next task.
 #pragma once
 
 #include <Python.h>
@@ -16,21 +17,22 @@ namespace gilpool::bindings {
 
 struct TaskObject;
 
-/// Asks `task` to end with `exception` (an instance; its reference is taken). Does not wait. False with an
-/// exception set if the calling thread runs the task itself: then that exception is the one.
+/// Asks `task` to end with `exception` (an instance; its reference is taken). Does not wait. False
+/// with an exception set if the calling thread runs the task itself: then that exception is the
+/// one.
 bool kill_task(TaskObject* task, PyObject* exception);
 
-/// Called in a wait of ours on the task's own thread: raises the exception of a kill that is under way.
-/// True if it did.
+/// Called in a wait of ours on the task's own thread: raises the exception of a kill that is under
+/// way. True if it did.
 bool deliver_kill(TaskObject* task);
 
-/// Called after the task's call has ended and before anything else runs on its thread: takes back an
-/// exception that was not raised in time (it ends the task all the same) and puts the killer's instance
-/// in the place of the one that Python made from its type.
+/// Called after the task's call has ended and before anything else runs on its thread: takes back
+/// an exception that was not raised in time (it ends the task all the same) and puts the killer's
+/// instance in the place of the one that Python made from its type.
 void settle_kill(TaskObject* task, PyObject** value, PyObject** exception);
 
-/// The instance to kill with from what the user passed: an exception type, instance, or null (TaskExit).
-/// New reference, or null with a TypeError set.
+/// The instance to kill with from what the user passed: an exception type, instance, or null
+/// (TaskExit). New reference, or null with a TypeError set.
 PyObject* kill_exception_argument(PyObject* argument);
 
 }  // namespace gilpool::bindings

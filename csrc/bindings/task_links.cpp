@@ -50,7 +50,8 @@ void call_links(TaskObject* task) {
     Py_CLEAR(task->links);
 }
 
-/// Has the links called by a worker. When none can be had the caller does it: better here than never.
+/// Has the links called by a worker. When none can be had the caller does it: better here than
+/// never.
 void call_links_on_a_worker(TaskObject* task) {
     PyObject* const argument = as_object(task);
     TaskObject* const caller = new_task(task_type, g_run_links_function, &argument, 1, nullptr);
@@ -66,9 +67,9 @@ PyObject* run_links_function(PyObject*, PyObject* task) {
     Py_RETURN_NONE;
 }
 
-PyMethodDef link_functions[] = {
-    {"_run_links", run_links_function, METH_O, "_run_links(task, /)\n--\n\nCall a done task's links."},
-    {nullptr, nullptr, 0, nullptr}};
+PyMethodDef link_functions[] = {{"_run_links", run_links_function, METH_O,
+                                 "_run_links(task, /)\n--\n\nCall a done task's links."},
+                                {nullptr, nullptr, 0, nullptr}};
 
 }  // namespace
 
@@ -93,8 +94,7 @@ bool add_link(TaskObject* task, PyObject* callback, LinkKind kind) {
 bool remove_link(TaskObject* task, PyObject* callback) {
     for (Py_ssize_t i = 0; task->links != nullptr && i < PyList_GET_SIZE(task->links); ++i) {
         PyObject* const link = Py_NewRef(PyList_GET_ITEM(task->links, i));
-        const int equal =
-            PyObject_RichCompareBool(PyTuple_GET_ITEM(link, 1), callback, Py_EQ);
+        const int equal = PyObject_RichCompareBool(PyTuple_GET_ITEM(link, 1), callback, Py_EQ);
         // Comparing may run Python code that changes the list: only what is still there is removed.
         const bool still_there = task->links != nullptr && i < PyList_GET_SIZE(task->links) &&
                                  PyList_GET_ITEM(task->links, i) == link;

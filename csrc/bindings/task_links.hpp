@@ -1,8 +1,9 @@
 // bindings/task_links.hpp: callbacks that are called once a task is done. GIL held.
 //
-// Order is the order of linking. The worker that ran the task calls them, after it has woken the waiters;
-// a task that ends elsewhere (killed before it ran) or is linked when done already has them called on a
-// worker of the pool's own. A callback that raises is reported through sys.unraisablehook, the others run.
+// Order is the order of linking. The worker that ran the task calls them, after it has woken the
+// waiters; a task that ends elsewhere (killed before it ran) or is linked when done already has
+// them called on a worker of the pool's own. A callback that raises is reported through
+// sys.unraisablehook, the others run.
 #pragma once
 
 #include <Python.h>
@@ -17,11 +18,12 @@ enum class LinkKind : int { always, on_value, on_exception };
 /// Adds a link; false with an exception set on failure.
 bool add_link(TaskObject* task, PyObject* callback, LinkKind kind);
 
-/// Removes the first link whose callback equals `callback`, if any; false with an exception set on failure.
+/// Removes the first link whose callback equals `callback`, if any; false with an exception set on
+/// failure.
 bool remove_link(TaskObject* task, PyObject* callback);
 
-/// Calls and drops the links of a done task, here if the calling thread is a worker between tasks, else on
-/// one.
+/// Calls and drops the links of a done task, here if the calling thread is a worker between tasks,
+/// else on one.
 void run_links(TaskObject* task);
 
 /// Adds _run_links, what such a worker calls, to `module`.

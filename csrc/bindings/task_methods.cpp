@@ -15,10 +15,11 @@ namespace gilpool::bindings {
 
 namespace {
 
-// --- waiting -----------------------------------------------------------------------------------------
+// --- waiting
+// -----------------------------------------------------------------------------------------
 
-/// Waits until the task is done. False with an exception set: interrupted, killed, or can never be done.
-/// `timed_out` says whether the wait ran out, which is no error here.
+/// Waits until the task is done. False with an exception set: interrupted, killed, or can never be
+/// done. `timed_out` says whether the wait ran out, which is no error here.
 bool wait_until_done(TaskObject* task, core::TimePoint deadline, bool* timed_out) {
     *timed_out = false;
     if (task->state == TaskState::done) {
@@ -96,7 +97,8 @@ PyObject* successful(PyObject* self, PyObject*) {
                            as_task(self)->exception == nullptr);
 }
 
-// --- starting and ending -----------------------------------------------------------------------------
+// --- starting and ending
+// -----------------------------------------------------------------------------
 
 PyObject* start(PyObject* self, PyObject*) {
     if (as_task(self)->state == TaskState::fresh && !start_task(default_pool(), as_task(self))) {
@@ -133,7 +135,8 @@ PyObject* kill(PyObject* self, PyObject* args, PyObject* kwargs) {
     Py_RETURN_NONE;
 }
 
-// --- links -------------------------------------------------------------------------------------------
+// --- links
+// -------------------------------------------------------------------------------------------
 
 template <LinkKind kind>
 PyObject* link(PyObject* self, PyObject* callback) {
@@ -150,7 +153,8 @@ PyObject* unlink(PyObject* self, PyObject* callback) {
     Py_RETURN_NONE;
 }
 
-// --- attributes --------------------------------------------------------------------------------------
+// --- attributes
+// --------------------------------------------------------------------------------------
 
 PyObject* get_value(PyObject* self, void*) {
     PyObject* const value = as_task(self)->value;
@@ -170,8 +174,8 @@ PyObject* get_exc_info(PyObject* self, void*) {
     }
     as_task(self)->exception_seen = true;
     PyObject* const traceback = PyException_GetTraceback(exception);
-    PyObject* const info = PyTuple_Pack(3, Py_TYPE(exception), exception,
-                                        traceback != nullptr ? traceback : Py_None);
+    PyObject* const info =
+        PyTuple_Pack(3, Py_TYPE(exception), exception, traceback != nullptr ? traceback : Py_None);
     Py_XDECREF(traceback);
     return info;
 }
@@ -180,9 +184,13 @@ PyObject* get_started(PyObject* self, void*) {
     return PyBool_FromLong(as_task(self)->state != TaskState::fresh);
 }
 
-PyObject* get_dead(PyObject* self, void*) { return ready(self, nullptr); }
+PyObject* get_dead(PyObject* self, void*) {
+    return ready(self, nullptr);
+}
 
-PyObject* get_name(PyObject* self, void*) { return task_name(as_task(self)); }
+PyObject* get_name(PyObject* self, void*) {
+    return task_name(as_task(self));
+}
 
 int set_name(PyObject* self, PyObject* value, void*) {
     if (value == nullptr || PyUnicode_Check(value) == 0) {
@@ -227,18 +235,21 @@ PyObject* get_stats(PyObject* self, void*) {
                          static_cast<double>(times->cpu) * 1e-9);
 }
 
-// --- tables ------------------------------------------------------------------------------------------
+// --- tables
+// ------------------------------------------------------------------------------------------
 
-PyDoc_STRVAR(get_doc,
-             "get($self, /, block=True, timeout=None)\n--\n\n"
-             "Return what the call returned, or raise what it raised.\n\n"
-             "Waits, with the GIL released, up to `timeout` seconds; WaitTimeout (a TimeoutError) when\n"
-             "that is over, or at once when not done and `block` is false. In the main thread Ctrl-C\n"
-             "ends the wait. RuntimeError when a task waits for itself.");
-PyDoc_STRVAR(join_doc,
-             "join($self, /, timeout=None)\n--\n\n"
-             "Wait, with the GIL released, until the task is done or `timeout` seconds are over.\n\n"
-             "Returns None either way and never raises the task's exception.");
+PyDoc_STRVAR(
+    get_doc,
+    "get($self, /, block=True, timeout=None)\n--\n\n"
+    "Return what the call returned, or raise what it raised.\n\n"
+    "Waits, with the GIL released, up to `timeout` seconds; WaitTimeout (a TimeoutError) when\n"
+    "that is over, or at once when not done and `block` is false. In the main thread Ctrl-C\n"
+    "ends the wait. RuntimeError when a task waits for itself.");
+PyDoc_STRVAR(
+    join_doc,
+    "join($self, /, timeout=None)\n--\n\n"
+    "Wait, with the GIL released, until the task is done or `timeout` seconds are over.\n\n"
+    "Returns None either way and never raises the task's exception.");
 PyDoc_STRVAR(ready_doc, "ready($self, /)\n--\n\nTrue once the task is done, however it ended.");
 PyDoc_STRVAR(successful_doc,
              "successful($self, /)\n--\n\n"
@@ -246,26 +257,30 @@ PyDoc_STRVAR(successful_doc,
 PyDoc_STRVAR(start_doc,
              "start($self, /)\n--\n\n"
              "Queue the task on the default pool; does nothing if it has been started or killed.");
-PyDoc_STRVAR(kill_doc,
-             "kill($self, /, exception=TaskExit, block=True, timeout=None)\n--\n\n"
-             "Ask the task to end by raising `exception` in it; wait until it has, unless told not to.\n\n"
-             "One that has not begun never runs. A running one gets the exception at its next Python\n"
-             "instruction, or at once in a wait or sleep of gilpool's; other C code is not interrupted,\n"
-             "and the task ends when it returns. The task may catch the exception and go on. With\n"
-             "`timeout` the wait, not the kill, ends after so many seconds. Killing a task that is done\n"
-             "does nothing; a task that kills itself raises the exception here.\n\n"
-             "TypeError when `exception` is no exception type or instance.");
-PyDoc_STRVAR(link_doc,
-             "link($self, callback, /)\n--\n\n"
-             "Have callback(task) called, on the worker, once the task is done, in the order of linking.\n\n"
-             "Also when it is done already: then on another worker, soon. What a callback raises goes to\n"
-             "sys.unraisablehook.");
+PyDoc_STRVAR(
+    kill_doc,
+    "kill($self, /, exception=TaskExit, block=True, timeout=None)\n--\n\n"
+    "Ask the task to end by raising `exception` in it; wait until it has, unless told not to.\n\n"
+    "One that has not begun never runs. A running one gets the exception at its next Python\n"
+    "instruction, or at once in a wait or sleep of gilpool's; other C code is not interrupted,\n"
+    "and the task ends when it returns. The task may catch the exception and go on. With\n"
+    "`timeout` the wait, not the kill, ends after so many seconds. Killing a task that is done\n"
+    "does nothing; a task that kills itself raises the exception here.\n\n"
+    "TypeError when `exception` is no exception type or instance.");
+PyDoc_STRVAR(
+    link_doc,
+    "link($self, callback, /)\n--\n\n"
+    "Have callback(task) called, on the worker, once the task is done, in the order of linking.\n\n"
+    "Also when it is done already: then on another worker, soon. What a callback raises goes to\n"
+    "sys.unraisablehook.");
 PyDoc_STRVAR(link_value_doc,
              "link_value($self, callback, /)\n--\n\nLike link, if the task ends successfully.");
-PyDoc_STRVAR(link_exception_doc,
-             "link_exception($self, callback, /)\n--\n\nLike link, if the task ends with an exception.");
-PyDoc_STRVAR(rawlink_doc,
-             "rawlink($self, callback, /)\n--\n\nThe same as link; here for gevent's wait functions.");
+PyDoc_STRVAR(
+    link_exception_doc,
+    "link_exception($self, callback, /)\n--\n\nLike link, if the task ends with an exception.");
+PyDoc_STRVAR(
+    rawlink_doc,
+    "rawlink($self, callback, /)\n--\n\nThe same as link; here for gevent's wait functions.");
 PyDoc_STRVAR(unlink_doc,
              "unlink($self, callback, /)\n--\n\n"
              "Remove the first link with a callback equal to this one; nothing if there is none.");
@@ -288,15 +303,20 @@ PyMethodDef task_methods[] = {
     {nullptr, nullptr, 0, nullptr}};
 
 PyGetSetDef task_getset[] = {
-    {"value", get_value, nullptr, "What the call returned; None until then or if it raised.", nullptr},
+    {"value", get_value, nullptr, "What the call returned; None until then or if it raised.",
+     nullptr},
     {"exception", get_exception, nullptr, "What the call raised, or None.", nullptr},
     {"exc_info", get_exc_info, nullptr,
      "(type, exception, traceback) of what the call raised, or an empty tuple.", nullptr},
-    {"started", get_started, nullptr, "True once the task has been queued, run or killed.", nullptr},
+    {"started", get_started, nullptr, "True once the task has been queued, run or killed.",
+     nullptr},
     {"dead", get_dead, nullptr, "True once the task is done; the same as ready().", nullptr},
-    {"name", get_name, set_name, "The name of the function, unless another one has been set.", nullptr},
-    {"args", get_args, nullptr, "Positional arguments of the call; empty once it is done.", nullptr},
-    {"kwargs", get_kwargs, nullptr, "Keyword arguments of the call; empty once it is done.", nullptr},
+    {"name", get_name, set_name, "The name of the function, unless another one has been set.",
+     nullptr},
+    {"args", get_args, nullptr, "Positional arguments of the call; empty once it is done.",
+     nullptr},
+    {"kwargs", get_kwargs, nullptr, "Keyword arguments of the call; empty once it is done.",
+     nullptr},
     {"stats", get_stats, nullptr,
      "Seconds queued, waiting for the GIL before the begin, wall and cpu, as a dict; None unless\n"
      "collect_stats() was on when the task was queued, and until it is done.",
@@ -354,6 +374,8 @@ PyMethodDef getcurrent_functions[] = {
 
 }  // namespace
 
-int add_getcurrent(PyObject* module) { return PyModule_AddFunctions(module, getcurrent_functions); }
+int add_getcurrent(PyObject* module) {
+    return PyModule_AddFunctions(module, getcurrent_functions);
+}
 
 }  // namespace gilpool::bindings

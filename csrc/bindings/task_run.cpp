@@ -31,7 +31,8 @@ std::int64_t ns_between(core::TimePoint from, core::TimePoint to) {
 }
 
 /// A task is in no reference cycle while queue or worker hold it, so the collector need not know it
-/// until it has a result that can be part of one: 100,000 tasks that return numbers cost it nothing.
+/// until it has a result that can be part of one: 100,000 tasks that return numbers cost it
+/// nothing.
 void show_to_collector(TaskObject* task) {
     if (PyObject_GC_IsTracked(as_object(task)) == 0 &&
         ((task->value != nullptr && PyObject_IS_GC(task->value)) || task->exception != nullptr)) {
@@ -74,8 +75,8 @@ PyObject* call(TaskObject* task) {
         task->keyword_names);
 }
 
-/// Calls in the task's context (a fresh one unless it brought a copy), so that nothing a task sets leaks
-/// into the next one on the same worker.
+/// Calls in the task's context (a fresh one unless it brought a copy), so that nothing a task sets
+/// leaks into the next one on the same worker.
 PyObject* call_in_context(TaskObject* task) {
     PyObject* const context = task->context != nullptr ? Py_NewRef(task->context) : PyContext_New();
     if (context == nullptr || PyContext_Enter(context) != 0) {
@@ -115,7 +116,9 @@ PyObject* call_measured(TaskObject* task) {
 
 }  // namespace
 
-TaskObject* current_task() { return t_current_task; }
+TaskObject* current_task() {
+    return t_current_task;
+}
 
 void run_task(TaskObject* task) {
     task->state = TaskState::running;

@@ -7,16 +7,17 @@ namespace gilpool::bindings {
 
 struct TaskObject;
 
-/// Calls the function on the calling worker, stores how it ended and tells the pool, the waiters and the
-/// links. Takes the reference to `task`, which the scheduler has moved to its pool's running tasks.
+/// Calls the function on the calling worker, stores how it ended and tells the pool, the waiters
+/// and the links. Takes the reference to `task`, which the scheduler has moved to its pool's
+/// running tasks.
 void run_task(TaskObject* task);
 
-/// Ends a task that never ran: `outcome` (its reference is taken) becomes the value if it is a TaskExit,
-/// else the exception. The caller has unlinked the task and passes its reference on.
+/// Ends a task that never ran: `outcome` (its reference is taken) becomes the value if it is a
+/// TaskExit, else the exception. The caller has unlinked the task and passes its reference on.
 void end_unstarted_task(TaskObject* task, PyObject* outcome);
 
-/// In a forked child: ends a task that was queued or running in the parent. What other threads may have
-/// been using is leaked, not destroyed.
+/// In a forked child: ends a task that was queued or running in the parent. What other threads may
+/// have been using is leaked, not destroyed.
 void fail_inherited_task(TaskObject* task);
 
 }  // namespace gilpool::bindings

@@ -51,7 +51,8 @@ void keep_name(TaskObject* task) {
     }
 }
 
-/// Room for `count` arguments behind the callee's slot: in the task, or in a block when it is too small.
+/// Room for `count` arguments behind the callee's slot: in the task, or in a block when it is too
+/// small.
 PyObject** room_for(TaskObject* task, Py_ssize_t count) {
     if (count <= kInlineArguments) {
         return task->inline_arguments;
@@ -61,7 +62,8 @@ PyObject** room_for(TaskObject* task, Py_ssize_t count) {
     return block != nullptr ? block + 1 : nullptr;
 }
 
-// --- life --------------------------------------------------------------------------------------------
+// --- life
+// --------------------------------------------------------------------------------------------
 
 /// Task(function, /, *args, **kwargs)
 PyObject* task_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
@@ -188,15 +190,16 @@ PyMemberDef task_members[] = {
     {"__weaklistoffset__", T_PYSSIZET, offsetof(TaskObject, weakrefs), READONLY, nullptr},
     {nullptr, 0, 0, 0, nullptr}};
 
-PyDoc_STRVAR(task_doc,
-             "Task(function, /, *args, **kwargs)\n--\n\n"
-             "The handle of one call that runs, or will run, on a native thread.\n\n"
-             "Pool.spawn makes and starts one; made directly it waits for start(), on the default pool,\n"
-             "or Pool.start(). May be asked and waited for from any thread, any number of times, also\n"
-             "with await. An exception that nobody fetches is reported through threading.excepthook\n"
-             "when the task is dropped.\n\n"
-             "Thread safety: every method may be called from any thread.\n"
-             "GIL: held, except in get, join and kill while they wait.");
+PyDoc_STRVAR(
+    task_doc,
+    "Task(function, /, *args, **kwargs)\n--\n\n"
+    "The handle of one call that runs, or will run, on a native thread.\n\n"
+    "Pool.spawn makes and starts one; made directly it waits for start(), on the default pool,\n"
+    "or Pool.start(). May be asked and waited for from any thread, any number of times, also\n"
+    "with await. An exception that nobody fetches is reported through threading.excepthook\n"
+    "when the task is dropped.\n\n"
+    "Thread safety: every method may be called from any thread.\n"
+    "GIL: held, except in get, join and kill while they wait.");
 
 PyType_Slot task_slots[] = {{Py_tp_doc, const_cast<char*>(task_doc)},
                             {Py_tp_new, reinterpret_cast<void*>(task_new)},

@@ -1,12 +1,12 @@
 // bindings/task_type.hpp: gilpool.Task, the handle of one call, as a raw heap type.
 //
-// Raw because it is made for every spawn: 14 ns to create and destroy beside 130-185 ns through a binding
-// library. The GIL is held for every access to every field, which makes it the lock of all of them; only
-// `waiters` and the Parker behind `parked` have protocols of their own.
+// Raw because it is made for every spawn: 14 ns to create and destroy beside 130-185 ns through a
+// binding library. The GIL is held for every access to every field, which makes it the lock of all
+// of them; only `waiters` and the Parker behind `parked` have protocols of their own.
 //
-// State: fresh -> queued -> running -> done, or straight to done when killed before it runs. Whoever moves
-// a task out of `queued` unlinks it from its pool's queue in the same breath, so exactly one of worker,
-// kill, cancel and exit gets it.
+// State: fresh -> queued -> running -> done, or straight to done when killed before it runs.
+// Whoever moves a task out of `queued` unlinks it from its pool's queue in the same breath, so
+// exactly one of worker, kill, cancel and exit gets it.
 #pragma once
 
 #include <Python.h>
@@ -36,8 +36,7 @@ struct TaskTimes {
 inline constexpr int kInlineArguments = 4;
 
 struct TaskObject {
-    PyObject_HEAD
-    PyObject* function;  ///< dropped, like the arguments, as soon as the task is done
+    PyObject_HEAD PyObject* function;  ///< dropped, like the arguments, as soon as the task is done
     /// arguments[-1] belongs to the callee while it is called, as vectorcall allows.
     PyObject* callee_slot;
     PyObject* inline_arguments[kInlineArguments];
@@ -49,9 +48,9 @@ struct TaskObject {
     PyObject* exception;  ///< what the call raised
     PyObject* name;       ///< str set by the user, or kept from the function when that is dropped
     const char* static_name;  ///< the same, kept from a function written in C
-    PyObject* context;    ///< what to run in; null: a fresh one
-    PyObject* links;      ///< list of links, or null
-    PyObject* kill_with;  ///< exception of a kill that has not been delivered yet, or null
+    PyObject* context;        ///< what to run in; null: a fresh one
+    PyObject* links;          ///< list of links, or null
+    PyObject* kill_with;      ///< exception of a kill that has not been delivered yet, or null
     PyObject* weakrefs;
     PoolObject* pool;      ///< strong while the pool tracks the task, else null
     TaskObject* previous;  ///< links in the pool's queue or its list of running tasks
@@ -69,14 +68,18 @@ extern PyTypeObject* task_type;
 /// How many tasks exist, whether the collector knows them or not.
 extern Py_ssize_t live_tasks;
 
-inline TaskObject* as_task(PyObject* object) { return reinterpret_cast<TaskObject*>(object); }
-inline PyObject* as_object(TaskObject* task) { return reinterpret_cast<PyObject*>(task); }
+inline TaskObject* as_task(PyObject* object) {
+    return reinterpret_cast<TaskObject*>(object);
+}
+inline PyObject* as_object(TaskObject* task) {
+    return reinterpret_cast<PyObject*>(task);
+}
 
 /// Creates the type and adds it to `module`; -1 with an exception set on failure.
 int add_task_type(PyObject* module);
 
-/// A fresh task that will call function(*arguments) the way a vectorcall would: `positional` values, then
-/// one for each of `keyword_names` (or null). Null with an exception set on failure.
+/// A fresh task that will call function(*arguments) the way a vectorcall would: `positional`
+/// values, then one for each of `keyword_names` (or null). Null with an exception set on failure.
 TaskObject* new_task(PyTypeObject* type, PyObject* function, PyObject* const* arguments,
                      Py_ssize_t positional, PyObject* keyword_names);
 

@@ -12,8 +12,8 @@ namespace gilpool::bindings {
 
 namespace {
 
-/// Parks, GIL released, until done() holds, `deadline`, or an exception. A kill of the task that the thread
-/// runs unparks it.
+/// Parks, GIL released, until done() holds, `deadline`, or an exception. A kill of the task that
+/// the thread runs unparks it.
 template <typename Done>
 WaitOutcome park(core::Parker& parker, core::TimePoint deadline, Done done) {
     TaskObject* const task = current_task();

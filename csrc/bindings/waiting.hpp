@@ -1,5 +1,5 @@
-// bindings/waiting.hpp: how a Python thread waits for something native: GIL released, pool slot lent, open
-// to Ctrl-C and kill. Called with the GIL held.
+// bindings/waiting.hpp: how a Python thread waits for something native: GIL released, pool slot
+// lent, open to Ctrl-C and kill. Called with the GIL held.
 #pragma once
 
 #include <Python.h>
@@ -31,8 +31,8 @@ class ListedWaiter {
     ListedWaiter(const ListedWaiter&) = delete;
     ListedWaiter& operator=(const ListedWaiter&) = delete;
 
-    /// Waits, GIL released, until notified, `deadline`, or an exception. If the thread runs a task, the
-    /// slot it takes in its pool is lent meanwhile, so that a pool never waits for itself.
+    /// Waits, GIL released, until notified, `deadline`, or an exception. If the thread runs a task,
+    /// the slot it takes in its pool is lent meanwhile, so that a pool never waits for itself.
     WaitOutcome wait_until(core::TimePoint deadline);
 
   private:

@@ -20,7 +20,8 @@ thread_local SeenHooks t_seen_hooks;
 /// Calls a function of gilpool._threads; what it raises is reported, for a worker must go on.
 void call_helper(const char* name) {
     PyObject* const module = PyImport_ImportModule("gilpool._threads");
-    PyObject* const result = module != nullptr ? PyObject_CallMethod(module, name, nullptr) : nullptr;
+    PyObject* const result =
+        module != nullptr ? PyObject_CallMethod(module, name, nullptr) : nullptr;
     if (result == nullptr) {
         PyErr_WriteUnraisable(module);
     }
@@ -53,9 +54,13 @@ PyObject* look_up(PyObject* dict, PyObject* name) {
 
 }  // namespace
 
-void register_worker_thread() { call_helper("register"); }
+void register_worker_thread() {
+    call_helper("register");
+}
 
-void unregister_worker_thread() { call_helper("unregister"); }
+void unregister_worker_thread() {
+    call_helper("unregister");
+}
 
 void follow_thread_hooks() {
     static PyObject* const trace_name = PyUnicode_InternFromString("_trace_hook");
@@ -78,8 +83,8 @@ bool initialize_worker(PoolObject* pool) {
         PyErr_Format(PyExc_RuntimeError, "the initializer of %R failed", as_object(pool));
         return false;
     }
-    // The thread's own dict remembers, by the pool's arguments tuple: an object that no other pool shares
-    // and that the entry keeps alive.
+    // The thread's own dict remembers, by the pool's arguments tuple: an object that no other pool
+    // shares and that the entry keeps alive.
     PyObject* const done = PyThreadState_GetDict();
     PyObject* const key = done != nullptr ? PyLong_FromVoidPtr(pool->initializer_args) : nullptr;
     if (key == nullptr) {

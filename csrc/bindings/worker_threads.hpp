@@ -6,8 +6,8 @@ namespace gilpool::bindings {
 
 struct PoolObject;
 
-/// Enters the worker in threading's books under a name of its own: threading.current_thread(), logging and
-/// debuggers then show it. Never raises.
+/// Enters the worker in threading's books under a name of its own: threading.current_thread(),
+/// logging and debuggers then show it. Never raises.
 void register_worker_thread();
 
 /// Takes it out of them again, before the worker ends.
@@ -16,8 +16,8 @@ void unregister_worker_thread();
 /// Installs what threading.settrace() and threading.setprofile() were given, if that has changed.
 void follow_thread_hooks();
 
-/// Calls the pool's initializer unless this worker has done so. False, and the pool broken, if it raised:
-/// the exception is set.
+/// Calls the pool's initializer unless this worker has done so. False, and the pool broken, if it
+/// raised: the exception is set.
 bool initialize_worker(PoolObject* pool);
 
 }  // namespace gilpool::bindings
