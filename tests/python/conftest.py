@@ -14,7 +14,6 @@ import pytest
 import gilpool
 from gilpool import _core
 
-
 SETTLES_WITHIN = 10.0
 """Seconds in which even an overloaded machine gets a worker from its last task to its end."""
 
