@@ -1,44 +1,110 @@
-// core/futex.cpp: the Linux system call behind core/futex.hpp.
+// The Linux futex calls, and a table of mutexes and condition variables where there is no futex.
+// Any thread; signal masks and errno of the caller are left alone.
 #include "core/futex.hpp"
 
+#include <cerrno>
+#include <climits>
+
+#if defined(__linux__) && !defined(GILPOOL_NO_FUTEX)
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-#include <cerrno>
-#include <ctime>
+#else
+#include <array>
+#include <condition_variable>
+#include <mutex>
+#endif
 
 namespace gilpool::core {
 
-static_assert(sizeof(std::atomic<std::uint32_t>) == sizeof(std::uint32_t),
-              "the kernel looks at the plain 32-bit word");
+#if defined(__linux__) && !defined(GILPOOL_NO_FUTEX)
+
+namespace {
+
+/// The deadline as the kernel wants it. "Never" is a far time rather than no time: a wait without
+/// a time-out is restarted by the kernel after a SA_RESTART handler, one with a time-out returns.
+timespec to_timespec(TimePoint deadline) noexcept {
+    using namespace std::chrono;
+    const auto since_boot = deadline.time_since_epoch();
+    if (since_boot <= nanoseconds::zero()) {
+        return {0, 0};
+    }
+    const auto whole = duration_cast<seconds>(since_boot);
+    return {static_cast<time_t>(whole.count()),
+            static_cast<long>(duration_cast<nanoseconds>(since_boot - whole).count())};
+}
+
+}  // namespace
 
 FutexResult futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t expected,
                        TimePoint deadline) noexcept {
-    timespec until{};
-    if (deadline != kNever) {
-        const auto since_boot =
-            std::chrono::duration_cast<std::chrono::nanoseconds>(deadline.time_since_epoch());
-        // A deadline before the clock's start is merely one that has passed.
-        const auto count = since_boot.count() < 0 ? 0 : since_boot.count();
-        until.tv_sec = static_cast<std::time_t>(count / 1'000'000'000);
-        until.tv_nsec = static_cast<long>(count % 1'000'000'000);
-    }
-    // FUTEX_WAIT_BITSET takes an absolute CLOCK_MONOTONIC time, so an interrupted wait can be
-    // continued without adding up what has been slept.
+    const int saved_errno = errno;
+    const timespec until = to_timespec(deadline);
     const long rc = syscall(SYS_futex, &word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, expected,
-                            deadline == kNever ? nullptr : &until, nullptr, FUTEX_BITSET_MATCH_ANY);
-    if (rc == -1 && errno == ETIMEDOUT) {
-        return FutexResult::timed_out;
+                            &until, nullptr, FUTEX_BITSET_MATCH_ANY);
+    const int error = rc == 0 ? 0 : errno;
+    errno = saved_errno;
+    switch (error) {
+        case ETIMEDOUT:
+            return FutexResult::timed_out;
+        case EINTR:
+            return FutexResult::interrupted;
+        default:
+            return FutexResult::woken;
     }
-    if (rc == -1 && errno == EINTR) {
-        return FutexResult::interrupted;
+}
+
+void futex_wake(const std::atomic<std::uint32_t>* word, int count) noexcept {
+    const int saved_errno = errno;
+    syscall(SYS_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, count, nullptr, nullptr, 0);
+    errno = saved_errno;
+}
+
+#else
+
+namespace {
+
+/// Threads whose words hash alike share one of these; each re-reads its own word when woken.
+struct Bucket {
+    std::mutex mutex;
+    std::condition_variable changed;
+};
+
+Bucket& bucket_of(const void* address) noexcept {
+    static auto* const buckets = new std::array<Bucket, 256>;
+    const auto bits = reinterpret_cast<std::uintptr_t>(address);
+    return (*buckets)[(bits >> 2 ^ bits >> 10) % buckets->size()];
+}
+
+}  // namespace
+
+FutexResult futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t expected,
+                       TimePoint deadline) noexcept {
+    Bucket& bucket = bucket_of(&word);
+    std::unique_lock lock(bucket.mutex);
+    // Compared under the bucket's mutex: a waker changes the word first and then takes the mutex,
+    // so either the change is seen here or the notification comes after the sleep began.
+    if (word.load(std::memory_order_seq_cst) != expected) {
+        return FutexResult::woken;
     }
+    // Bounded naps, because some libraries overflow when they convert a far deadline.
+    const TimePoint nap = std::chrono::steady_clock::now() + std::chrono::hours(1);
+    if (deadline < nap) {
+        return bucket.changed.wait_until(lock, deadline) == std::cv_status::timeout
+                   ? FutexResult::timed_out
+                   : FutexResult::woken;
+    }
+    bucket.changed.wait_until(lock, nap);
     return FutexResult::woken;
 }
 
-void futex_wake(const std::atomic<std::uint32_t>& word, int count) noexcept {
-    syscall(SYS_futex, &word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, count, nullptr, nullptr, 0);
+void futex_wake(const std::atomic<std::uint32_t>* word, int) noexcept {
+    Bucket& bucket = bucket_of(word);
+    // All of the bucket: a single wake could go to a thread that waits for another word.
+    std::lock_guard lock(bucket.mutex);
+    bucket.changed.notify_all();
 }
+
+#endif
 
 }  // namespace gilpool::core

@@ -1,30 +1,41 @@
-// core/parker.cpp: park and unpark on a futex word.
+// The sleeping half of Parker.
 #include "core/parker.hpp"
 
 #include "core/futex.hpp"
 
 namespace gilpool::core {
 
-ParkResult Parker::park_until(TimePoint deadline) noexcept {
+ParkResult Parker::park_until(TimePoint deadline) {
+    std::uint32_t seen = kEmpty;
+    if (!word_.compare_exchange_strong(seen, kParked, std::memory_order_acquire,
+                                       std::memory_order_acquire)) {
+        // Only unpark() writes besides the owner, so this is a permit; the failed CAS acquired it.
+        word_.store(kEmpty, std::memory_order_relaxed);
+        return ParkResult::unparked;
+    }
     while (true) {
-        if (permit_.exchange(0) != 0) {
+        const FutexResult result = futex_wait(word_, kParked, deadline);
+        if (word_.load(std::memory_order_acquire) == kPermit) {
+            word_.store(kEmpty, std::memory_order_relaxed);
             return ParkResult::unparked;
         }
-        const FutexResult result = futex_wait(permit_, 0, deadline);
         if (result == FutexResult::woken) {
             continue;
         }
-        if (permit_.exchange(0) != 0) {  // granted while the wait was ending: the grant wins
-            return ParkResult::unparked;
+        // Leaving without a permit: it may still arrive before the word says that nobody sleeps.
+        seen = kParked;
+        if (word_.compare_exchange_strong(seen, kEmpty, std::memory_order_acquire,
+                                          std::memory_order_acquire)) {
+            return result == FutexResult::timed_out ? ParkResult::timed_out
+                                                    : ParkResult::interrupted;
         }
-        return result == FutexResult::timed_out ? ParkResult::timed_out : ParkResult::interrupted;
+        word_.store(kEmpty, std::memory_order_relaxed);
+        return ParkResult::unparked;
     }
 }
 
-void Parker::unpark() noexcept {
-    if (permit_.exchange(1) == 0) {
-        futex_wake(permit_, 1);
-    }
+void Parker::wake(const std::atomic<std::uint32_t>* word) noexcept {
+    futex_wake(word, 1);
 }
 
 }  // namespace gilpool::core

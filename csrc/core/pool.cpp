@@ -1,281 +1,298 @@
-// core/pool.cpp: workers, their queue, their parking, and what fork and exit do to them.
-//
-// Park/wake: a worker that finds the queue empty enters the idle stack and leaves the lock in one
-// step; post() pushes and pops a worker from that stack under the same lock. So either the worker
-// sees the item, or the poster sees the worker. A popped worker owns exactly one wake (its Parker
-// keeps it), and a worker whose park timed out looks under the lock whether it has been popped
-// meanwhile.
-//
-// Fork: the lock is taken around fork, so the child finds queue and stack in a consistent state; it
-// then forgets both (their threads do not exist there) and begins anew. The forgotten objects are
-// leaked: destroying what another thread was using is not safe in a child.
+// The pool's front: work comes in, and whoever is needed for it is called.
+// See pool_impl.hpp for the lock and the invariants.
 #include "core/pool.hpp"
 
-#include <pthread.h>
-#include <signal.h>
-
-#include <deque>
+#include <algorithm>
+#include <atomic>
 #include <mutex>
 #include <new>
-#include <vector>
 
 #include "core/limits.hpp"
-#include "core/parker.hpp"
-#include "core/waiters.hpp"
+#include "core/pool_impl.hpp"
 
 namespace gilpool::core {
 
-struct Pool::Worker {
-    Pool* pool = nullptr;
-    Impl* impl = nullptr;  ///< of the process that started it: a fork gives the pool a new one
-    Parker parker;
-    bool popped = false;   ///< somebody took it off the idle stack: it must look at the queue
-    bool leaving = false;  ///< popped in order to end, unless there is work after all
-};
+namespace {
+/// Jobs queued in one critical section: some microseconds, so that a large batch neither keeps the
+/// workers waiting nor grows the queue before they start.
+constexpr std::size_t kJobsPerLock = 256;
+}  // namespace
 
-struct Pool::Impl {
-    struct Item {
-        Function function;
-        void* context;
-    };
+// ---- work comes in ------------------------------------------------------------------------------
 
-    std::mutex mutex;
-    std::deque<Item> queue;
-    std::vector<Worker*> idle;  ///< last in, first woken: the others may cool down and retire
-    std::size_t threads = 0;
-    std::size_t waking = 0;  ///< woken or starting workers that have not looked at the queue yet
-    std::uint64_t started = 0;
-    std::uint64_t retired = 0;
-    std::size_t thread_cap = thread_limit();
-    std::chrono::milliseconds idle_timeout{10'000};
-    bool closed = false;
-    std::size_t leaving = 0;       ///< workers popped in order to end that have not ended yet
-    std::vector<pthread_t> ended;  ///< returned or about to: joined by whoever ends or waits next
-    WaitList changed;              ///< told whenever a worker has ended or changed its mind
-    ThreadHooks hooks;
-
-    /// Moves every idle worker off the stack and asks it to end. Caller holds the mutex.
-    void dismiss_idle() {
-        for (Worker* const worker : idle) {
-            worker->popped = true;
-            worker->leaving = true;
-            ++waking;
-            ++leaving;
-            worker->parker.unpark();
+bool Pool::Impl::post(Job job, Lane lane) {
+    Calls calls;
+    {
+        std::lock_guard guard(lock_);
+        if (closed_) {
+            return false;
         }
-        idle.clear();
+        queue(lane).push(job);
+        // Somebody who is on the way calls the next one himself when he arrives: a burst of posts
+        // costs the poster one call, not one each.
+        if (on_the_way_ == 0) {
+            calls = plan_calls_locked(1);
+        }
     }
+    carry_out(calls);
+    return true;
+}
 
-    /// Waits until done() holds or `deadline`. Caller holds `lock`; done() runs under it.
-    template <typename Done>
-    void wait_for(std::unique_lock<std::mutex>& lock, TimePoint deadline, Done done) {
-        while (!done()) {
-            ThreadWaiter waiter;
-            changed.add(waiter);
-            lock.unlock();
-            const ParkResult result = waiter.wait_until(deadline);
-            changed.remove(waiter);
-            lock.lock();
-            if (result == ParkResult::timed_out) {
-                return;
+template <class Push>
+std::size_t Pool::Impl::push_many(std::size_t count, Lane lane, Push push) {
+    std::size_t pushed = 0;
+    bool more = true;
+    while (more && pushed < count) {
+        Calls calls;
+        {
+            std::lock_guard guard(lock_);
+            const std::size_t end = std::min(count, pushed + kJobsPerLock);
+            more = !closed_;
+            try {
+                for (JobQueue& jobs = queue(lane); more && pushed < end; ++pushed) {
+                    push(jobs, pushed);
+                }
+            } catch (const std::bad_alloc&) {
+                more = false;
+            }
+            if (on_the_way_ == 0) {
+                calls = plan_calls_locked(1);
+            }
+        }
+        carry_out(calls);
+    }
+    return pushed;
+}
+
+std::size_t Pool::Impl::post_many(std::span<const Job> jobs, Lane lane) {
+    return push_many(jobs.size(), lane,
+                     [&](JobQueue& queue, std::size_t i) { queue.push(jobs[i]); });
+}
+
+std::size_t Pool::Impl::submit_many(Pool& owner, std::span<Task* const> tasks, Lane lane) {
+    return push_many(tasks.size(), lane, [&](JobQueue& queue, std::size_t i) {
+        Task& task = *tasks[i];
+        task.place_ = queue.push({&Task::entry, &task});
+        task.pool_ = &owner;
+        task.lane_ = lane;
+        task.enqueue();
+    });
+}
+
+bool Pool::Impl::take_back(Task& task) noexcept {
+    std::lock_guard guard(lock_);
+    if (!task.claim()) {
+        return false;
+    }
+    // Entries move only under lock_, so the entry is in the queue, in a token, or has been popped
+    // from one. Passing through every token's lock also waits for a pop() that still looks at the
+    // task.
+    if (!queue(task.lane_).erase(task.place_)) {
+        for (const auto& token : tokens_) {
+            if (token->erase(&task)) {
+                break;
             }
         }
     }
+    ++taken_back_;
+    return true;
+}
 
-    /// Joins the threads that have ended, so that nothing of them is left. Caller holds no lock.
-    void join_ended() {
-        std::vector<pthread_t> threads_to_join;
-        {
-            const std::lock_guard lock(mutex);
-            threads_to_join.swap(ended);
+// ---- who is called for it -----------------------------------------------------------------------
+
+bool Pool::Impl::cpu_work_locked(const CpuToken* begun) const noexcept {
+    return cpu_.size() != 0 || free_loaded_ != nullptr ||
+           std::any_of(tokens_.begin(), tokens_.end(), [begun](const auto& token) {
+               return token->size() > (token.get() == begun ? 1 : 0);
+           });
+}
+
+bool Pool::Impl::can_create_locked() const noexcept {
+    if (threads_ >= most_threads_locked()) {
+        return false;
+    }
+    // Without any thread each new job tries again; with some, a refusal is believed for a while.
+    return threads_ == 0 || no_thread_until_ == TimePoint::min() ||
+           std::chrono::steady_clock::now() >= no_thread_until_;
+}
+
+Pool::Impl::Calls Pool::Impl::plan_calls_locked(int most, const CpuToken* begun,
+                                                bool may_create) noexcept {
+    // One for the cpu lane is enough: he takes a batch, and if anything is left for others (in the
+    // queue or in his batch) calls the next one. The blocking lane needs one for each job.
+    std::size_t wanted = held_tokens_ < token_limit_ && cpu_work_locked(begun) ? 1 : 0;
+    if (blocking_running_ < blocking_cap_) {
+        wanted += std::min(blocking_.size(), blocking_cap_ - blocking_running_);
+    }
+    Calls calls;
+    while (on_the_way_ < wanted && calls.wakes + calls.creations < most) {
+        if (idle_top_ != nullptr) {
+            calls.wake[calls.wakes++] = pop_idle_locked();
+            ++wakeups_;
+        } else if (may_create && can_create_locked()) {
+            ++calls.creations;
+            ++threads_;
+        } else {
+            break;
         }
-        for (const pthread_t thread : threads_to_join) {
-            pthread_join(thread, nullptr);
+        ++on_the_way_;
+    }
+    return calls;
+}
+
+void Pool::Impl::carry_out(const Calls& calls) {
+    for (int i = 0; i < calls.wakes; ++i) {
+        calls.wake[i]->parker.unpark();
+    }
+    for (int i = 0; i < calls.creations; ++i) {
+        create_worker();
+    }
+}
+
+Worker* Pool::Impl::pop_idle_locked() noexcept {
+    Worker* const worker = idle_top_;
+    remove_idle_locked(*worker);
+    worker->phase = Worker::Phase::on_the_way;
+    return worker;
+}
+
+bool Pool::Impl::can_run_queued() {
+    const auto free_hand_locked = [this] { return idle_top_ != nullptr || on_the_way_ != 0; };
+    Calls calls;
+    {
+        std::lock_guard guard(lock_);
+        if (free_hand_locked() || !can_create_locked()) {
+            return free_hand_locked();
+        }
+        calls = plan_calls_locked(1);
+        if (calls.creations == 0) {
+            return true;
         }
     }
-};
+    // Only a thread that exists is an answer.
+    carry_out(calls);
+    std::lock_guard guard(lock_);
+    return threads_ != 0;
+}
 
-class PoolForkHandler {
-  public:
-    static void install() {
-        static std::once_flag once;
-        std::call_once(once, [] { pthread_atfork(&prepare, &parent, &child); });
+void Pool::Impl::resize(std::size_t cpu_tokens, std::size_t blocking_cap) {
+    Calls calls;
+    {
+        std::lock_guard guard(lock_);
+        token_limit_ = cpu_tokens != 0 ? cpu_tokens : token_limit_;
+        blocking_cap_ = blocking_cap != 0 ? blocking_cap : blocking_cap_;
+        tokens_.reserve(token_limit_);
+        while (tokens_.size() < token_limit_) {
+            tokens_.push_back(std::make_unique<CpuToken>());
+            tokens_.back()->next_free = free_empty_;
+            free_empty_ = tokens_.back().get();
+        }
+        calls = plan_calls_locked(Calls::kMost);
     }
+    carry_out(calls);
+}
 
-  private:
-    // Idle workers are not dismissed here: their exit hook may need a lock the forking thread
-    // holds.
-    static void prepare() { Pool::process().impl_->mutex.lock(); }
-    static void parent() { Pool::process().impl_->mutex.unlock(); }
-    static void child() {
-        Pool& pool = Pool::process();
-        // If a worker forked, it is the child's only thread and finds its old pool closed when it
-        // is done.
-        pool.impl_->closed = true;
-        pool.impl_->queue.clear();
-        pool.impl_->idle.clear();
-        pool.impl_->ended.clear();
-        pool.impl_->mutex.unlock();
-        const ThreadHooks hooks = pool.impl_->hooks;
-        const auto idle_timeout = pool.impl_->idle_timeout;
-        pool.impl_ = new Pool::Impl;
-        pool.impl_->hooks = hooks;
-        pool.impl_->idle_timeout = idle_timeout;
+// ---- what can be asked --------------------------------------------------------------------------
+
+std::size_t Pool::Impl::queued_cpu_locked() const noexcept {
+    std::size_t queued = cpu_.size();
+    for (const auto& token : tokens_) {
+        queued += token->size();
     }
-};
+    return queued;
+}
+
+PoolStats Pool::Impl::stats() noexcept {
+    std::lock_guard guard(lock_);
+    PoolStats now;
+    now.threads = threads_;
+    now.queued_cpu = queued_cpu_locked();
+    now.queued_blocking = blocking_.size();
+    now.running = running_;
+    now.blocked = blocked_;
+    now.idle = idle_;
+    now.executed = executed_;
+    now.taken_back = taken_back_;
+    now.dropped = dropped_;
+    now.grown = grown_;
+    now.retired = retired_;
+    now.refused = refused_;
+    now.wakeups = wakeups_;
+    now.stolen = stolen_;
+    now.abandoned = abandoned_;
+    now.cpu_tokens = token_limit_;
+    now.blocking_cap = blocking_cap_;
+    return now;
+}
+
+void Pool::Impl::set_thread_hooks(ThreadHooks hooks) noexcept {
+    std::lock_guard guard(lock_);
+    hooks_ = hooks;
+}
+
+// ---- the public face ----------------------------------------------------------------------------
 
 Pool& Pool::process() {
-    static Pool* const pool = new Pool;
+    // No function-local static: its guard could be held by another thread at the moment of a fork.
+    static std::atomic<Pool*> instance{nullptr};
+    // Acquire pairs with the release of who made the pool, whoever that was.
+    Pool* pool = instance.load(std::memory_order_acquire);
+    if (pool == nullptr) {
+        Pool* const mine = new Pool;
+        if (instance.compare_exchange_strong(pool, mine, std::memory_order_acq_rel)) {
+            return *mine;
+        }
+        delete mine;
+    }
     return *pool;
 }
 
-Pool::Pool() : impl_(new Impl) {}
+Pool::Pool(const PoolOptions& options) : impl_(new Impl(options)) {
+    impl_->join_forks();
+}
 
-bool Pool::post(Function function, void* context, Lane) {
-    PoolForkHandler::install();
-    Worker* woken = nullptr;
-    {
-        const std::lock_guard lock(impl_->mutex);
-        if (impl_->closed) {
-            return false;
-        }
-        impl_->queue.push_back({function, context});
-        if (impl_->queue.size() <= impl_->waking) {
-            return true;  // enough workers are on their way
-        }
-        if (!impl_->idle.empty()) {
-            woken = impl_->idle.back();
-            impl_->idle.pop_back();
-            woken->popped = true;
-            ++impl_->waking;
-        } else if (impl_->threads < impl_->thread_cap && !start_worker() && impl_->threads == 0) {
-            impl_->queue.pop_back();
-            return false;
-        }
-        // The wake stays under the lock: a popped worker may end, and free its parker, right after.
-        if (woken != nullptr) {
-            woken->parker.unpark();
-        }
+Pool::~Pool() {
+    impl_->shutdown(kNever, OnShutdown::drain);
+    // A thread that an earlier shutdown left behind may still come back: then all of it stays.
+    if (impl_->stats().abandoned == 0) {
+        impl_->leave_forks();
+        delete impl_;
     }
-    return true;
 }
 
-bool Pool::start_worker() {
-    auto* const worker = new Worker;
-    worker->pool = this;
-    worker->impl = impl_;
-    // Workers leave every signal to the threads that were there before them; the mask is inherited.
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    pthread_t thread{};
-    const int error = pthread_create(&thread, nullptr, &Pool::worker_entry, worker);
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    if (error != 0) {  // EAGAIN: the threads that are there do the work
-        delete worker;
-        return false;
-    }
-    ++impl_->threads;
-    ++impl_->started;
-    ++impl_->waking;
-    return true;
+bool Pool::post(Function function, void* context, Lane lane) {
+    return impl_->post({function, context}, lane);
 }
-
-void* Pool::worker_entry(void* argument) {
-    auto* const self = static_cast<Worker*>(argument);
-    self->pool->work(*self);
-    return nullptr;
+std::size_t Pool::post_many(std::span<const Job> jobs, Lane lane) {
+    return impl_->post_many(jobs, lane);
 }
-
-void Pool::work(Worker& self) {
-    Impl& impl = *self.impl;
-    std::unique_lock lock(impl.mutex);
-    --impl.waking;
-    while (true) {
-        while (!impl.queue.empty()) {
-            const Impl::Item item = impl.queue.front();
-            impl.queue.pop_front();
-            lock.unlock();
-            item.function(item.context);
-            lock.lock();
-        }
-        if (impl.closed) {
-            break;
-        }
-        self.popped = false;
-        impl.idle.push_back(&self);
-        const TimePoint deadline = Clock::now() + impl.idle_timeout;
-        lock.unlock();
-        while (self.parker.park_until(deadline) == ParkResult::interrupted) {
-        }
-        lock.lock();
-        if (!self.popped) {
-            std::erase(impl.idle, &self);
-            break;
-        }
-        --impl.waking;
-        if (self.leaving) {
-            if (impl.queue.empty()) {
-                break;
-            }
-            self.leaving = false;
-            --impl.leaving;
-            impl.changed.notify_all();
-        }
-    }
-    lock.unlock();
-    if (impl.hooks.on_exit != nullptr) {
-        impl.hooks.on_exit();
-    }
-    impl.join_ended();
-    lock.lock();
-    --impl.threads;
-    ++impl.retired;
-    impl.leaving -= self.leaving ? 1 : 0;
-    impl.ended.push_back(pthread_self());
-    impl.changed.notify_all();
-    lock.unlock();
-    delete &self;
+bool Pool::submit(Task& task, Lane lane) {
+    Task* const one[] = {&task};
+    return impl_->submit_many(*this, one, lane) == 1;
 }
-
-void Pool::retire_idle(TimePoint deadline) {
-    std::unique_lock lock(impl_->mutex);
-    impl_->dismiss_idle();
-    impl_->wait_for(lock, deadline, [this] { return impl_->leaving == 0; });
-    lock.unlock();
-    impl_->join_ended();
+std::size_t Pool::submit_many(std::span<Task* const> tasks, Lane lane) {
+    return impl_->submit_many(*this, tasks, lane);
 }
-
-std::size_t Pool::shutdown(TimePoint deadline) {
-    std::unique_lock lock(impl_->mutex);
-    impl_->closed = true;
-    impl_->dismiss_idle();
-    impl_->wait_for(lock, deadline, [this] { return impl_->threads == 0; });
-    const std::size_t abandoned = impl_->threads;
-    lock.unlock();
-    impl_->join_ended();
-    return abandoned;
+bool Pool::take_back(Task& task) noexcept {
+    return impl_->take_back(task);
 }
-
+bool Pool::can_run_queued() {
+    return impl_->can_run_queued();
+}
 void Pool::set_thread_hooks(ThreadHooks hooks) {
-    const std::lock_guard lock(impl_->mutex);
-    impl_->hooks = hooks;
+    impl_->set_thread_hooks(hooks);
 }
-
-void Pool::set_idle_timeout(std::chrono::milliseconds timeout) {
-    const std::lock_guard lock(impl_->mutex);
-    impl_->idle_timeout = timeout;
+void Pool::resize(std::size_t cpu_tokens, std::size_t blocking_cap) {
+    impl_->resize(cpu_tokens, blocking_cap);
 }
-
+bool Pool::quiesce(TimePoint deadline) {
+    return impl_->quiesce(deadline);
+}
+std::size_t Pool::shutdown(TimePoint deadline, OnShutdown policy) {
+    return impl_->shutdown(deadline, policy);
+}
 PoolStats Pool::stats() const {
-    const std::lock_guard lock(impl_->mutex);
-    return PoolStats{.queued = impl_->queue.size(),
-                     .threads = impl_->threads,
-                     .idle = impl_->idle.size(),
-                     .started = impl_->started,
-                     .retired = impl_->retired,
-                     .thread_cap = impl_->thread_cap};
+    return impl_->stats();
 }
 
 }  // namespace gilpool::core

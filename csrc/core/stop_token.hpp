@@ -1,33 +1,42 @@
-// core/stop_token.hpp: a request to stop that sleepers notice at once.
-// Any thread, with or without the GIL; no lock.
-//
-// Invariant: stopped_ goes from 0 to 1 once and sleepers block only on the value 0, so a request
-// that comes between a sleeper's look and its sleep is seen by the kernel's comparison.
+// A flag that sleepers can wait on: request_stop() wakes every one of them at once.
+// Any thread, with or without the GIL (but let go of it before sleep_until()).
 #pragma once
 
 #include <atomic>
-#include <cstdint>
 
-#include "core/parker.hpp"
+#include "core/clock.hpp"
+#include "core/waiters.hpp"
 
 namespace gilpool::core {
 
+/// Thread safety: all members may be called at the same time. Once set the flag stays set.
 class StopToken {
   public:
-    StopToken() = default;
-    StopToken(const StopToken&) = delete;
-    StopToken& operator=(const StopToken&) = delete;
+    /// stop_requested() tells whether request_stop() has been called.
+    bool stop_requested() const noexcept { return stopped_.load(std::memory_order_acquire); }
 
-    bool stop_requested() const noexcept { return stopped_.load() != 0; }
+    /// request_stop() sets the flag and wakes who sleeps. Idempotent.
+    void request_stop() noexcept {
+        // Set before the list is emptied under its lock: who adds itself before that is notified,
+        // who adds itself later sees the flag (the lock orders the two, so release is enough).
+        stopped_.store(true, std::memory_order_release);
+        sleepers_.notify_all();
+    }
 
-    /// Sets the flag for good and wakes every sleeper; idempotent.
-    void request_stop() noexcept;
-
-    /// Sleeps until `deadline` (timed_out), the request (unparked) or a signal (interrupted).
-    ParkResult sleep_until(TimePoint deadline) const noexcept;
+    /// sleep_until() blocks until the deadline (`timed_out`), until a stop is requested
+    /// (`unparked`, also if that was earlier), or until a signal handler has run.
+    ParkResult sleep_until(TimePoint deadline) {
+        ThreadWaiter sleeper;
+        sleepers_.add(sleeper);
+        const ParkResult result =
+            stop_requested() ? ParkResult::unparked : sleeper.wait_until(deadline);
+        sleepers_.remove(sleeper);
+        return result;
+    }
 
   private:
-    std::atomic<std::uint32_t> stopped_{0};
+    std::atomic<bool> stopped_{false};
+    WaitList sleepers_;
 };
 
 }  // namespace gilpool::core

@@ -1,67 +1,125 @@
-// core/waiters.cpp: the intrusive list of waiters.
+// WaitList: a ring under a tiny lock; wake-ups are collected and done when the lock is free.
 #include "core/waiters.hpp"
+
+#include "core/spin.hpp"
 
 namespace gilpool::core {
 
-void WaitList::add(Waiter& waiter) noexcept {
-    const std::lock_guard lock(mutex_);
-    waiter.previous_ = last_;
-    waiter.next_ = nullptr;
-    (last_ != nullptr ? last_->next_ : first_) = &waiter;
-    last_ = &waiter;
-    waiter.listed_ = true;
-}
-
-Waiter* WaitList::unlink(Waiter& waiter) noexcept {
-    (waiter.previous_ != nullptr ? waiter.previous_->next_ : first_) = waiter.next_;
-    (waiter.next_ != nullptr ? waiter.next_->previous_ : last_) = waiter.previous_;
-    waiter.listed_ = false;
-    return &waiter;
-}
-
-bool WaitList::remove(Waiter& waiter) noexcept {
-    const std::lock_guard lock(mutex_);
-    if (!waiter.listed_) {
-        return false;
-    }
-    unlink(waiter);
-    return true;
-}
-
-void WaitList::notify_all() noexcept {
-    const std::lock_guard lock(mutex_);
-    while (first_ != nullptr) {
-        Waiter* const waiter = unlink(*first_);
-        waiter->notify_(*waiter);
-    }
-}
-
-bool WaitList::notify_one() noexcept {
-    const std::lock_guard lock(mutex_);
-    if (first_ == nullptr) {
-        return false;
-    }
-    Waiter* const waiter = unlink(*first_);
-    waiter->notify_(*waiter);
-    return true;
-}
-
-bool WaitList::empty() const noexcept {
-    const std::lock_guard lock(mutex_);
-    return first_ == nullptr;
-}
-
-ParkResult ThreadWaiter::wait_until(TimePoint deadline) noexcept {
-    if (notified_.load()) {
+ParkResult ThreadWaiter::wait_until(TimePoint deadline) {
+    if (seen_) {
         return ParkResult::unparked;
     }
-    return parker_.park_until(deadline);
+    if (!parker_.has_permit() && deadline != TimePoint::min()) {
+        SpinBudget spin(kSpin);
+        while (!parker_.has_permit() && spin.again()) {
+        }
+    }
+    const ParkResult result = parker_.park_until(deadline);
+    seen_ = result == ParkResult::unparked;
+    return result;
 }
 
 void ThreadWaiter::on_notify(Waiter& waiter) noexcept {
-    auto& self = static_cast<ThreadWaiter&>(waiter);
-    self.notified_.store(true);
-    self.parker_.unpark();
+    static_cast<ThreadWaiter&>(waiter).parker_.unpark();
+}
+
+WaitList::~WaitList() {
+    // Whoever saw the outcome without the lock may be here while the notifier still holds it.
+    if (!lock_.free()) {
+        lock_.lock();
+        lock_.unlock();
+    }
+}
+
+void WaitList::add(Waiter& waiter) noexcept {
+    Section(*this).add(waiter);
+}
+
+bool WaitList::remove(Waiter& waiter) noexcept {
+    return Section(*this).remove(waiter);
+}
+
+void WaitList::notify_all() noexcept {
+    Section(*this).notify_all();
+}
+
+bool WaitList::notify_one() noexcept {
+    return Section(*this).notify_one();
+}
+
+void WaitList::unlink(Waiter& waiter) noexcept {
+    if (waiter.next_ == &waiter) {
+        last_ = nullptr;
+    } else {
+        waiter.previous_->next_ = waiter.next_;
+        waiter.next_->previous_ = waiter.previous_;
+        if (last_ == &waiter) {
+            last_ = waiter.previous_;
+        }
+    }
+    waiter.next_ = nullptr;
+}
+
+WaitList::Section::Section(WaitList& list) noexcept : list_(list) {
+    if (list.lock_.lock()) {
+        // A thread that the fork did not copy was changing the ring: it may be torn, and it holds
+        // nobody that could still be told.
+        list.last_ = nullptr;
+        list.reset_generation_ = fork_generation();
+    }
+}
+
+WaitList::Section::~Section() {
+    list_.lock_.unlock();
+    for (int i = 0; i < wakes_; ++i) {
+        Parker::wake(wake_[i]);
+    }
+}
+
+void WaitList::Section::add(Waiter& waiter) noexcept {
+    waiter.generation_ = fork_generation();
+    if (Waiter* const last = list_.last_) {
+        waiter.previous_ = last;
+        waiter.next_ = last->next_;
+        waiter.next_->previous_ = &waiter;
+        last->next_ = &waiter;
+    } else {
+        waiter.previous_ = waiter.next_ = &waiter;
+    }
+    list_.last_ = &waiter;
+}
+
+bool WaitList::Section::remove(Waiter& waiter) noexcept {
+    if (waiter.next_ == nullptr || waiter.generation_ < list_.reset_generation_) {
+        return false;
+    }
+    list_.unlink(waiter);
+    return true;
+}
+
+void WaitList::Section::notify_all() noexcept {
+    while (notify_one()) {
+    }
+}
+
+bool WaitList::Section::notify_one() noexcept {
+    if (list_.last_ == nullptr) {
+        return false;
+    }
+    Waiter& first = *list_.last_->next_;
+    list_.unlink(first);
+    if (first.notify_ != &ThreadWaiter::on_notify) {
+        first.notify_(first);
+        return true;
+    }
+    if (const auto* word = static_cast<ThreadWaiter&>(first).parker_.leave_permit()) {
+        if (wakes_ < kWakesKept) {
+            wake_[wakes_++] = word;
+        } else {
+            Parker::wake(word);
+        }
+    }
+    return true;
 }
 
 }  // namespace gilpool::core

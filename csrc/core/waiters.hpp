@@ -1,22 +1,23 @@
-// core/waiters.hpp: who wants to be told that something happened, as an intrusive list.
-// Any thread, with or without the GIL; the list's own lock is held for a few instructions and one
-// wake.
-//
-// Invariant: a waiter is in a list from add() until the list notifies or removes it. Notification
-// runs under the list's lock, so when remove() has returned nobody touches the waiter any more and
-// its storage (usually a stack frame) may go.
+// Who wants to be told: an intrusive list of waiters with its own tiny lock.
+// Any thread, with or without the GIL; a waiter is notified at most once per add().
 #pragma once
 
-#include <cstddef>
-#include <mutex>
+#include <atomic>
+#include <cstdint>
 
+#include "core/clock.hpp"
 #include "core/parker.hpp"
+#include "core/tiny_lock.hpp"
 
 namespace gilpool::core {
 
+/// One party that waits. It is in at most one list, and must be out of it (notified or removed)
+/// before it is destroyed.
+///
+/// `notify` runs on the notifying thread under the list's lock: it must be short, must not touch
+/// that list and must not wait for anything that could want it (a GIL, say).
 class Waiter {
   public:
-    /// Called once, under the list's lock: it must not block, throw, or call the list.
     using Notify = void (*)(Waiter&) noexcept;
 
     explicit Waiter(Notify notify) noexcept : notify_(notify) {}
@@ -25,57 +26,91 @@ class Waiter {
 
   private:
     friend class WaitList;
+
     Notify notify_;
+    Waiter* next_ = nullptr;  // null: in no list; guarded by the list's lock, like previous_
     Waiter* previous_ = nullptr;
-    Waiter* next_ = nullptr;
-    bool listed_ = false;
+    std::uint32_t generation_ = 0;  // fork generation of the add()
 };
 
-class WaitList {
-  public:
-    WaitList() = default;
-    WaitList(const WaitList&) = delete;
-    WaitList& operator=(const WaitList&) = delete;
-
-    /// Appends `waiter`; notification is in the order of adding.
-    void add(Waiter& waiter) noexcept;
-
-    /// Takes `waiter` out; false if it has been notified already. Afterwards it is not touched any
-    /// more.
-    bool remove(Waiter& waiter) noexcept;
-
-    /// Notifies and empties the list.
-    void notify_all() noexcept;
-
-    /// Notifies the waiter that has waited longest; false if there is none.
-    bool notify_one() noexcept;
-
-    /// True if nobody waits; a hint unless the caller excludes add().
-    bool empty() const noexcept;
-
-  private:
-    Waiter* unlink(Waiter& waiter) noexcept;
-
-    mutable std::mutex mutex_;
-    Waiter* first_ = nullptr;
-    Waiter* last_ = nullptr;
-};
-
-/// Wakes the one native thread that created it.
+/// A waiter that is a native thread. Only the thread that made it may wait.
 class ThreadWaiter : public Waiter {
   public:
     ThreadWaiter() noexcept : Waiter(&ThreadWaiter::on_notify) {}
 
-    /// Blocks the creating thread until notified, `deadline`, or a signal.
-    ParkResult wait_until(TimePoint deadline) noexcept;
+    /// wait_until() blocks until notified (`unparked`, also if that was earlier), until the
+    /// deadline, or until a signal handler has run. Spins for a moment first; see kSpin.
+    ParkResult wait_until(TimePoint deadline);
 
-    bool notified() const noexcept { return notified_.load(); }
+    /// notified() is true once the list has told this waiter.
+    bool notified() const noexcept { return seen_ || parker_.has_permit(); }
+
+    /// What a wait may burn before it sleeps: about one wake-up of a thread on this machine's own
+    /// core, so that an answer that comes at once costs no trip through the kernel.
+    static constexpr std::chrono::nanoseconds kSpin{4'000};
 
   private:
+    friend class WaitList;
     static void on_notify(Waiter& waiter) noexcept;
 
-    std::atomic<bool> notified_{false};
     Parker parker_;
+    bool seen_ = false;  // the permit has been taken; the waiting thread's own
+};
+
+/// The list. Notifies in the order of add().
+///
+/// Lifetime: a notifier touches neither the list nor a waiter after it has let go of the lock, and
+/// remove() and the destructor take that lock; so whoever was told may, after remove(), destroy
+/// both.
+class WaitList {
+  public:
+    WaitList() = default;
+    ~WaitList();
+    WaitList(const WaitList&) = delete;
+    WaitList& operator=(const WaitList&) = delete;
+
+    /// add() puts the waiter at the end. It must be in no list.
+    void add(Waiter& waiter) noexcept;
+
+    /// remove() takes the waiter out; false if it has been notified already or was never in. After
+    /// it returns the waiter is not touched any more.
+    bool remove(Waiter& waiter) noexcept;
+
+    /// notify_all() takes every waiter out and tells it.
+    void notify_all() noexcept;
+
+    /// notify_one() does so with the one that waits longest; false if there was none.
+    bool notify_one() noexcept;
+
+    /// The list's lock, held, for an owner whose own state changes in the same step. Threads that
+    /// were notified are woken after the lock is free, so that they do not run into it.
+    class Section {
+      public:
+        explicit Section(WaitList& list) noexcept;
+        ~Section();
+        Section(const Section&) = delete;
+        Section& operator=(const Section&) = delete;
+
+        void add(Waiter& waiter) noexcept;
+        bool remove(Waiter& waiter) noexcept;
+        void notify_all() noexcept;
+        bool notify_one() noexcept;
+        bool empty() const noexcept { return list_.last_ == nullptr; }
+
+      private:
+        static constexpr int kWakesKept = 8;
+
+        WaitList& list_;
+        int wakes_ = 0;
+        const std::atomic<std::uint32_t>* wake_[kWakesKept];
+    };
+
+  private:
+    void unlink(Waiter& waiter) noexcept;
+
+    TinyLock lock_;
+    std::uint32_t reset_generation_ = 0;  // waiters added under an older one are forgotten
+    Waiter* last_ = nullptr;              // a ring: last_->next_ is the first
 };
 
 }  // namespace gilpool::core

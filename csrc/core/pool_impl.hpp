@@ -1,0 +1,175 @@
+// The inside of Pool: what its lock guards, and the rules by which threads are called and let go.
+// Names ending in _locked are called with lock_ held. Lock order: lock_, a token's lock; lock_, a
+// wait list's lock.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "core/cpu_token.hpp"
+#include "core/job_queue.hpp"
+#include "core/pool.hpp"
+#include "core/stats.hpp"
+#include "core/tiny_lock.hpp"
+#include "core/waiters.hpp"
+#include "core/worker.hpp"
+
+namespace gilpool::core {
+
+/// Invariant of growth (holds whenever lock_ is free): if a cpu job waits and a token is free,
+/// somebody is on the way; for each blocking job below the cap, somebody is on the way; unless the
+/// system has no thread left, and then every worker looks at the queues before it parks.
+///
+/// Invariant of parking: a worker enters the idle stack in the same critical section in which it
+/// found nothing to do, and leaves it only by the hand of who wakes it (who counts it as on the way
+/// from that moment) or of itself when its time is out. A job is queued under the same lock, so it
+/// is either seen by the worker or sees the worker idle. The wake itself is a permit (Parker),
+/// which does not mind coming before the sleep.
+class Pool::Impl {
+  public:
+    explicit Impl(const PoolOptions& options);
+
+    // pool.cpp: work comes in
+    bool post(Job job, Lane lane);
+    std::size_t post_many(std::span<const Job> jobs, Lane lane);
+    std::size_t submit_many(Pool& owner, std::span<Task* const> tasks, Lane lane);
+    bool take_back(Task& task) noexcept;
+    bool can_run_queued();
+    void resize(std::size_t cpu_tokens, std::size_t blocking_cap);
+    PoolStats stats() noexcept;
+    void set_thread_hooks(ThreadHooks hooks) noexcept;
+
+    // pool_worker.cpp: work goes out
+    static void* worker_main(void* worker);
+    static void thread_is_gone(void* worker);
+    void enter_region(Worker& me);
+    void leave_region(Worker& me);
+
+    // pool_lifecycle.cpp: threads come and go
+    bool quiesce(TimePoint deadline);
+    std::size_t shutdown(TimePoint deadline, OnShutdown policy);
+    void join_forks();
+    void leave_forks();
+
+  private:
+    /// Whom to call once the lock is free.
+    struct Calls {
+        static constexpr int kMost = 2;
+        Worker* wake[kMost];
+        int wakes = 0;
+        int creations = 0;
+    };
+
+    /// A thread that has ended or is about to, and is yet to be joined.
+    struct Exited {
+        pthread_t handle{};
+        long kernel_id = 0;
+        bool present = false;
+    };
+
+    JobQueue& queue(Lane lane) noexcept { return lane == Lane::cpu ? cpu_ : blocking_; }
+    std::size_t most_threads_locked() const noexcept { return token_limit_ + blocking_cap_; }
+
+    template <class Push>
+    std::size_t push_many(std::size_t count, Lane lane, Push push);
+
+    // pool.cpp
+    std::size_t queued_cpu_locked() const noexcept;
+    /// Whether a cpu job waits; the first one in `begun` does not count, since its holder is about
+    /// to run it.
+    bool cpu_work_locked(const CpuToken* begun = nullptr) const noexcept;
+    bool can_create_locked() const noexcept;
+    /// Whom to call so that the invariant of growth holds, at most `most` of them.
+    Calls plan_calls_locked(int most, const CpuToken* begun = nullptr,
+                            bool may_create = true) noexcept;
+    void carry_out(const Calls& calls);
+    Worker* pop_idle_locked() noexcept;
+
+    // pool_worker.cpp
+    static void set_end_of_thread(Worker* worker) noexcept;
+    bool begin(Worker& me);
+    void work(Worker& me);
+    bool next_job(Worker& me, Job& job);
+    bool find_job(Worker& me, Job& job);
+    bool take_cpu_locked(Worker& me) noexcept;
+    bool take_blocking_locked(Job& job) noexcept;
+    bool blocking_first_locked(const Worker& me) const noexcept;
+    CpuToken* acquire_token_locked() noexcept;
+    void release_token_locked(Worker& me) noexcept;
+    /// Keeps the counts while a worker changes its phase (and, when it runs, its lane).
+    void move_locked(Worker& me, Worker::Phase phase, Lane lane = Lane::cpu) noexcept;
+    void search() noexcept;
+    bool park(Worker& me);
+    void push_idle_locked(Worker& me) noexcept;
+    void remove_idle_locked(Worker& me) noexcept;
+
+    // pool_lifecycle.cpp
+    void create_worker();
+    void link_locked(Worker& me) noexcept;
+    void unlink_locked(Worker& me) noexcept;
+    void end(Worker& me);
+    void leave(Worker& me);
+    static void join_exited(const Exited& exited);
+    Worker* retire_idle_locked() noexcept;
+    static void wake_chain(Worker* first) noexcept;
+    bool wait_for_exits(TimePoint deadline, bool (Impl::*enough)() const noexcept);
+    bool none_retiring_locked() const noexcept { return retiring_ == 0; }
+    bool retire_free_workers(TimePoint deadline);
+    bool may_still_retire() noexcept;
+    bool none_free_locked() const noexcept;
+    void cancel_queued();
+    bool pop_any_locked(Job& job) noexcept;
+    std::size_t abandon_locked(const Worker* self) noexcept;
+    void prepare_fork();
+    void continue_in_parent();
+    void start_anew_in_child();
+
+    /// All pools of the process, for fork(); guarded by registry_lock, which comes before lock_.
+    static TinyLock registry_lock;
+    static Impl* registry;
+    Impl* next_pool_ = nullptr;
+    Impl* previous_pool_ = nullptr;
+
+    const PoolOptions options_;
+
+    // All that follows is guarded by lock_.
+    alignas(64) TinyLock lock_;
+    bool closed_ = false;
+    int quiescing_ = 0;  // who would become idle retires instead
+    JobQueue cpu_;
+    JobQueue blocking_;
+
+    std::vector<std::unique_ptr<CpuToken>> tokens_;
+    CpuToken* free_loaded_ = nullptr;  // free tokens that hold jobs
+    CpuToken* free_empty_ = nullptr;
+    std::size_t held_tokens_ = 0;
+    std::size_t token_limit_ = 0;
+
+    Worker* workers_ = nullptr;  // all that have not left
+    Worker* idle_top_ = nullptr;
+    std::size_t threads_ = 0;  // on the way, running or idle
+    std::size_t on_the_way_ = 0;
+    std::size_t searching_ = 0;  // of these, who spin
+    std::size_t running_ = 0;
+    std::size_t blocked_ = 0;  // of these, who are in a region
+    std::size_t idle_ = 0;
+    std::size_t retiring_ = 0;
+    std::size_t blocking_running_ = 0;  // blocking jobs, and cpu jobs in a region
+    std::size_t blocking_cap_ = 0;
+    TimePoint no_thread_until_ = TimePoint::min();  // the system refused one
+    ThreadHooks hooks_;
+    Exited last_exited_;
+    WaitList exits_;  // who waits for threads to end
+
+    std::uint64_t executed_ = 0;
+    std::uint64_t taken_back_ = 0;
+    std::uint64_t dropped_ = 0;
+    std::uint64_t grown_ = 0;
+    std::uint64_t retired_ = 0;
+    std::uint64_t refused_ = 0;
+    std::uint64_t wakeups_ = 0;
+    std::uint64_t stolen_ = 0;
+    std::size_t abandoned_ = 0;
+};
+
+}  // namespace gilpool::core
