@@ -7,6 +7,10 @@ namespace gilpool::bindings {
 
 namespace {
 
+/// Seconds in a century: that much can be added to any reading of the clock, and is as good as for
+/// ever.
+constexpr double kCentury = 100 * 365.25 * 86'400;
+
 /// The number as a double; nothing, with an exception that names the argument, for anything else.
 std::optional<double> number_argument(PyObject* value, const char* name) {
     if (!PyFloat_Check(value) && !PyIndex_Check(value) &&
@@ -46,8 +50,6 @@ std::optional<std::chrono::nanoseconds> duration_argument(PyObject* value, const
         PyErr_Format(PyExc_ValueError, "%s must not be negative", name);
         return std::nullopt;
     }
-    // A century leaves room to add the result to any reading of the clock.
-    constexpr double kCentury = 100 * 365.25 * 86'400;
     if (*number * unit_seconds > kCentury) {
         PyErr_Format(PyExc_ValueError, "%s is too large", name);
         return std::nullopt;
@@ -63,7 +65,12 @@ std::optional<core::TimePoint> timeout_argument(PyObject* value, const char* nam
     if (!seconds) {
         return std::nullopt;
     }
-    return core::deadline_in(*seconds < 0 ? 0 : *seconds);
+    if (*seconds > kCentury) {
+        return core::kNever;
+    }
+    const auto delay = std::chrono::duration<double>(*seconds < 0 ? 0 : *seconds);
+    return core::deadline_after(core::monotonic_now(),
+                                std::chrono::duration_cast<core::Duration>(delay));
 }
 
 std::optional<Py_ssize_t> optional_count_argument(PyObject* value, const char* name) {

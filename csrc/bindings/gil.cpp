@@ -2,12 +2,10 @@
 #include "bindings/gil.hpp"
 
 #include <atomic>
-#include <chrono>
-#include <thread>
 
 #include "bindings/compat.hpp"
+#include "bindings/runner.hpp"
 #include "bindings/worker_threads.hpp"
-#include "core/clock.hpp"
 
 namespace gilpool::bindings {
 
@@ -47,22 +45,8 @@ void WorkerThreadState::destroy() {
     PyEval_RestoreThread(t_kept.state);
     unregister_worker_thread();
     t_kept.state = nullptr;
+    give_back_runner();
     PyGILState_Release(t_kept.token);
-}
-
-void offer_gil() {
-    // Letting go takes 20-160 ns when nobody waits and more than 6 us when somebody has to be
-    // woken.
-    constexpr std::chrono::nanoseconds kWokeSomebody{1'500};
-    // A woken thread runs within 20-60 us; to take the GIL back sooner would send it to sleep
-    // again.
-    constexpr std::chrono::microseconds kTakenWithin{60};
-    const auto before = core::Clock::now();
-    PyThreadState* const state = PyEval_SaveThread();
-    if (core::Clock::now() - before > kWokeSomebody) {
-        std::this_thread::sleep_for(kTakenWithin);
-    }
-    PyEval_RestoreThread(state);
 }
 
 bool is_main_thread() {

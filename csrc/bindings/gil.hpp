@@ -36,11 +36,6 @@ class WorkerThreadState {
     static void destroy();
 };
 
-/// Lets the GIL go for as long as a waiting thread needs to take it; returns at once if none waits.
-/// Code that runs many C functions in a row must do this now and then: a request to drop the GIL is
-/// only seen in Python bytecode.
-void offer_gil();
-
 /// True on the thread in which Python runs signal handlers.
 bool is_main_thread();
 

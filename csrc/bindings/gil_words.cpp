@@ -1,28 +1,93 @@
-// bindings/gil_words.cpp: the self-test of holds_gil().
+// bindings/gil_words.cpp: where each CPython version keeps the words, and their self-test.
+#define Py_BUILD_CORE_MODULE 1
+#define Py_BUILD_CORE 1
 #include "bindings/gil_words.hpp"
+
+#include <atomic>
 
 #include "bindings/compat.hpp"
 #include "bindings/gil.hpp"
 
+#if PY_VERSION_HEX >= 0x030C0000 && !defined(Py_GIL_DISABLED)
+// The internal headers are written for C: C's own atomics do not compile as C++, the compiler's
+// builtins, which 3.12 takes otherwise, do and have the same layout.
+#undef HAVE_STD_ATOMIC
+#include <internal/pycore_interp.h>
+#define GILPOOL_READS_GIL_STRUCT 1
+#endif
+
 namespace gilpool::bindings {
 
-bool gil_words_are_readable() {
+namespace {
+
+enum class Readable : int { untried, yes, no };
+std::atomic<Readable> g_readable{Readable::untried};
+
+#ifdef GILPOOL_READS_GIL_STRUCT
+/// Of the one interpreter there is. Set by the first call, before any other thread can ask.
+_gil_runtime_state* g_gil = nullptr;
+#endif
+
+void find_words() {
+#ifdef GILPOOL_READS_GIL_STRUCT
+    g_gil = PyInterpreterState_Get()->ceval.gil;
+#endif
+}
+
+bool words_pass_their_test() {
+#ifdef Py_GIL_DISABLED
+    return false;  // there is no holder to name
+#else
     PyThreadState* const state = PyThreadState_Get();
     constexpr int kRounds = 16;
     for (int round = 0; round < kRounds; ++round) {
-        if (!holds_gil(state)) {
+        if (gil_holder() != state || !holds_gil(state)) {
             return false;
         }
         bool held_while_released = false;
         {
             const Released released;
-            held_while_released = holds_gil(state);
+            held_while_released = gil_holder() == state || holds_gil(state);
         }
         if (held_while_released) {
             return false;
         }
     }
     return true;
+#endif
+}
+
+}  // namespace
+
+bool gil_words_are_readable() {
+    Readable known = g_readable.load(std::memory_order_relaxed);
+    if (known == Readable::untried) {
+        find_words();
+        known = words_pass_their_test() ? Readable::yes : Readable::no;
+        g_readable.store(known, std::memory_order_relaxed);
+    }
+    return known == Readable::yes;
+}
+
+void distrust_gil_words() {
+    g_readable.store(Readable::no, std::memory_order_relaxed);
+}
+
+const PyThreadState* gil_holder() {
+#if defined(GILPOOL_READS_GIL_STRUCT)
+    // Both fields are plain words to the machine, whatever type a version gives them. The holder is
+    // written before, or at latest under the same mutex as, `locked`.
+    const int locked = *reinterpret_cast<const volatile int*>(&g_gil->locked);
+    if (locked == 0) {
+        return nullptr;
+    }
+    const void* const last_holder = &g_gil->last_holder;
+    return *static_cast<PyThreadState* const volatile*>(last_holder);
+#elif defined(Py_GIL_DISABLED)
+    return nullptr;
+#else
+    return _PyThreadState_UncheckedGet();  // runtime-global up to 3.11: the holder, whoever asks
+#endif
 }
 
 }  // namespace gilpool::bindings

@@ -1,11 +1,25 @@
-// bindings/gil_words.hpp: may we believe what compat.hpp's holds_gil() reads on this interpreter?
+// bindings/gil_words.hpp: the interpreter's own words about the GIL, read without the GIL.
+// Any thread; no lock. The words are not atomic to us, so an answer may be stale by one change.
+//
+// They are private to CPython and differ between versions, so nothing may depend on them: while
+// gil_words_are_readable() is false, gil_holder() must not be asked, and whoever wants to know
+// waits at the GIL instead.
 #pragma once
+
+#include <Python.h>
 
 namespace gilpool::bindings {
 
-/// Tries holds_gil() on the calling thread: held must read as held, and released as released.
-/// Called with the GIL held; releases it for a moment. The words are private to CPython, so each
-/// build is tried.
+/// Whether the words can be believed on this interpreter. The first call, at import and with the
+/// GIL held, finds and tries them: held must read as held by us, released as not. Later calls only
+/// answer.
 bool gil_words_are_readable();
+
+/// From now on the words count as unreadable, for tests of what happens then. GIL held.
+void distrust_gil_words();
+
+/// The thread state that holds the GIL, or null if nobody does. Only for comparison: unless it is
+/// the caller's own, it may be gone by now.
+const PyThreadState* gil_holder();
 
 }  // namespace gilpool::bindings

@@ -7,7 +7,9 @@
 #include "bindings/gil.hpp"
 #include "bindings/pool_type.hpp"
 #include "bindings/scheduler.hpp"
+#include "bindings/task_timer.hpp"
 #include "core/pool.hpp"
+#include "core/reactor.hpp"
 
 namespace gilpool::bindings {
 
@@ -21,6 +23,7 @@ constexpr std::chrono::milliseconds kWorkersEndWithin{250};
 /// about forking with threads, nothing else.
 constexpr std::chrono::milliseconds kIdleWorkersGoWithin{500};
 
+bool g_exit_has_begun = false;
 bool g_spawning_is_over = false;
 bool g_workers_are_gone = false;
 
@@ -51,8 +54,10 @@ bool cut_short_all_pools(bool stop) {
 
 /// finish(cancel): the exit hook. With `cancel`, what is queued is dropped instead of run.
 PyObject* finish(PyObject*, PyObject* cancel) {
+    g_exit_has_begun = true;
     const int cancel_all = PyObject_IsTrue(cancel);
-    bool ok = cancel_all >= 0 && (cancel_all == 0 || cut_short_all_pools(false));
+    bool ok =
+        cancel_all >= 0 && cancel_all_timers() && (cancel_all == 0 || cut_short_all_pools(false));
     while (ok) {
         PoolObject* const pool = first_pool_to_wait_for();
         if (pool == nullptr) {
@@ -71,7 +76,8 @@ PyObject* finish(PyObject*, PyObject* cancel) {
     g_workers_are_gone = true;
     {
         const Released released;
-        core::Pool::process().shutdown(core::Clock::now() + kWorkersEndWithin);
+        core::Reactor::process().shutdown();
+        core::Pool::process().shutdown(core::monotonic_now() + kWorkersEndWithin);
     }
     if (interruption != nullptr) {
         raise_exception(interruption);
@@ -82,13 +88,14 @@ PyObject* finish(PyObject*, PyObject* cancel) {
 
 PyObject* before_fork(PyObject*, PyObject*) {
     const Released released;
-    core::Pool::process().retire_idle(core::Clock::now() + kIdleWorkersGoWithin);
+    core::Pool::process().quiesce(core::monotonic_now() + kIdleWorkersGoWithin);
     Py_RETURN_NONE;
 }
 
 PyObject* after_fork_in_child(PyObject*, PyObject*) {
     set_main_thread(PyThread_get_thread_ident());
     reset_scheduler();
+    fail_inherited_timers();
     fail_inherited_tasks();
     Py_RETURN_NONE;
 }
@@ -113,6 +120,10 @@ PyMethodDef lifecycle_functions[] = {
     {nullptr, nullptr, 0, nullptr}};
 
 }  // namespace
+
+bool exit_has_begun() {
+    return g_exit_has_begun;
+}
 
 bool spawning_is_over() {
     return g_spawning_is_over;

@@ -4,6 +4,7 @@
 #include "bindings/errors.hpp"
 #include "bindings/gil_words.hpp"
 #include "bindings/lifecycle.hpp"
+#include "bindings/mailbox.hpp"
 #include "bindings/phase_recorder.hpp"
 #include "bindings/pool_spawn.hpp"
 #include "bindings/pool_type.hpp"
@@ -36,6 +37,7 @@ PYBIND11_MODULE(_core, module) {
     add(&gb::add_pool_type, module);
     add(&gb::add_gather, module);
     add(&gb::add_getcurrent, module);
+    add(&gb::add_mailbox_type, module);
     add(&gb::add_sleep_functions, module);
     add(&gb::add_lifecycle, module);
     gb::bind_stats(module);

@@ -83,7 +83,7 @@ void PhaseRecorder::stamp(int index, Phase phase, core::TimePoint when) {
 
 void PhaseRecorder::spawned(int index) {
     const std::lock_guard lock(mutex_);
-    stamp(index, Phase::waiting, core::Clock::now());
+    stamp(index, Phase::waiting, core::monotonic_now());
 }
 
 void PhaseRecorder::wait_at_gate(int index) {
@@ -92,7 +92,7 @@ void PhaseRecorder::wait_at_gate(int index) {
     calls_[static_cast<std::size_t>(index)].thread_id = native_thread_id();
     if (++arrived_ == static_cast<int>(calls_.size())) {
         // Everybody wants the GIL from this moment on, whenever the kernel lets them run.
-        const core::TimePoint now = core::Clock::now();
+        const core::TimePoint now = core::monotonic_now();
         for (int i = 0; i < arrived_; ++i) {
             stamp(i, Phase::waiting, now);
         }
@@ -115,12 +115,12 @@ PyObject* PhaseRecorder::run(int index, PyObject* function, PyObject* args) {
         const std::lock_guard lock(mutex_);
         call.thread_id = native_thread_id();
         call.state = PyThreadState_Get();
-        stamp(index, Phase::held, core::Clock::now());
+        stamp(index, Phase::held, core::monotonic_now());
     }
     PyObject* const result = PyObject_Call(function, args, nullptr);
     const std::lock_guard lock(mutex_);
     call.state = nullptr;
-    stamp(index, Phase::end, core::Clock::now());
+    stamp(index, Phase::end, core::monotonic_now());
     return result;
 }
 
@@ -135,7 +135,7 @@ void PhaseRecorder::watch() {
             }
             const Phase seen = holds_gil(call.state) ? Phase::held : Phase::released;
             if (seen != call.phase) {
-                stamp(i, seen, core::Clock::now());
+                stamp(i, seen, core::monotonic_now());
             }
         }
     }

@@ -9,6 +9,7 @@
 #include "bindings/stats_function.hpp"
 #include "bindings/task_kill.hpp"
 #include "bindings/task_run.hpp"
+#include "bindings/task_timer.hpp"
 #include "bindings/task_type.hpp"
 #include "bindings/waiting.hpp"
 
@@ -60,8 +61,7 @@ TaskObject* TaskList::pop_front() {
     return task;
 }
 
-// --- slots
-// -------------------------------------------------------------------------------------------
+// --- slots ---
 
 bool is_full(const PoolObject* pool) {
     return pool->size >= 0 && pool->tracked - pool->lent >= pool->size;
@@ -81,17 +81,34 @@ void return_slot(PoolObject* pool) {
     pool->slot_waiters.notify_one();
 }
 
-void lend_slot(PoolObject* pool) {
-    ++pool->lent;
-    pool->slot_waiters.notify_one();
+bool lend_own_slot() {
+    TaskObject* const task = current_task();
+    if (task == nullptr || task->pool == nullptr || task->lends_slot) {
+        return false;
+    }
+    task->lends_slot = true;
+    ++task->pool->lent;
+    task->pool->slot_waiters.notify_one();
+    return true;
 }
 
-void take_lent_slot_back(PoolObject* pool) {
-    --pool->lent;
+void take_own_slot_back() {
+    TaskObject* const task = current_task();  // its pool may be another one by now: see _discard
+    task->lends_slot = false;
+    --task->pool->lent;
 }
 
-// --- tasks
-// -------------------------------------------------------------------------------------------
+void move_lent_slot(TaskObject* task, PoolObject* other) {
+    if (task->lends_slot) {
+        --task->pool->lent;
+        task->lends_slot = other != nullptr;
+        if (other != nullptr) {
+            ++other->lent;
+        }
+    }
+}
+
+// --- tasks ---
 
 PoolObject* first_active_pool() {
     return g_first_active;
@@ -119,13 +136,16 @@ bool start_task(PoolObject* pool, TaskObject* task) {
         }
     }
     if (collecting_stats()) {
-        task->times = new TaskTimes{.spawned = core::Clock::now()};
+        task->times = new TaskTimes{.spawned = core::monotonic_now()};
     }
     adopt(pool, task);
     task->state = TaskState::queued;
     Py_INCREF(as_object(task));
     pool->queued.push_back(task);
     if (schedule(pool)) {
+        if (task->timer != nullptr) {
+            cancel_timer(task);
+        }
         ++pool->counters.spawned;
         return true;
     }

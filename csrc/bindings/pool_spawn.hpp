@@ -15,6 +15,9 @@ PyObject* pool_spawn_many(PyObject* self, PyObject* const* args, Py_ssize_t narg
 /// Pool._start(task, timeout, /)
 PyObject* pool_start(PyObject* self, PyObject* args);
 
+/// Pool._start_later(task, seconds, /)
+PyObject* pool_start_later(PyObject* self, PyObject* args);
+
 /// Pool._take_slot(timeout, /)
 PyObject* pool_take_slot(PyObject* self, PyObject* timeout);
 

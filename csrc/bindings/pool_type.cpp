@@ -19,8 +19,7 @@ namespace {
 PoolObject* g_default_pool = nullptr;
 PoolObject* g_internal_pool = nullptr;
 
-// --- methods
-// -----------------------------------------------------------------------------------------
+// --- methods ---
 
 PyObject* pool_join(PyObject* self, PyObject* args, PyObject* kwargs) {
     static const char* names[] = {"timeout", nullptr};
@@ -109,6 +108,7 @@ PyObject* pool_discard(PyObject* self, PyObject* argument) {
         pool->running.unlink(task);
         other->running.push_back(task);
     }
+    move_lent_slot(task, other);
     adopt(other, task);
     return_slot(pool);
     Py_DECREF(as_object(pool));
@@ -132,6 +132,10 @@ PyObject* pool_stats(PyObject* self, PyObject*) {
 
 Py_ssize_t pool_length(PyObject* self) {
     return as_pool(self)->tracked;
+}
+
+int pool_contains(PyObject* self, PyObject* object) {
+    return PyObject_TypeCheck(object, task_type) && as_task(object)->pool == as_pool(self) ? 1 : 0;
 }
 
 /// A pool is a thing to spawn on, not a collection to test: true even when nothing runs.
@@ -191,8 +195,7 @@ PyObject* pool_repr(PyObject* self) {
     return repr;
 }
 
-// --- life
-// --------------------------------------------------------------------------------------------
+// --- life ---
 
 /// Whether `context` is one of the two words; raises otherwise.
 bool copies_context_argument(PyObject* context, bool* copies) {
@@ -209,7 +212,27 @@ bool copies_context_argument(PyObject* context, bool* copies) {
     return true;
 }
 
-PyObject* pool_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
+/// A pool without a size or anything else; its arguments are __init__'s, so that subclasses may
+/// choose their own.
+PyObject* pool_new(PyTypeObject* type, PyObject*, PyObject*) {
+    PyObject* const no_arguments = PyTuple_New(0);
+    PoolObject* const pool = no_arguments != nullptr ? as_pool(type->tp_alloc(type, 0)) : nullptr;
+    if (pool == nullptr) {
+        Py_XDECREF(no_arguments);
+        return nullptr;
+    }
+    pool->size = -1;
+    pool->name = Py_NewRef(Py_None);
+    pool->initializer_args = no_arguments;
+    new (&pool->queued) TaskList;
+    new (&pool->running) TaskList;
+    new (&pool->counters) PoolCounters;
+    new (&pool->empty_waiters) core::WaitList;
+    new (&pool->slot_waiters) core::WaitList;
+    return as_object(pool);
+}
+
+int pool_init(PyObject* self, PyObject* args, PyObject* kwargs) {
     static const char* names[] = {"size",    "name",   "initializer", "initargs",
                                   "context", "daemon", nullptr};
     PyObject* size_value = Py_None;
@@ -221,48 +244,39 @@ PyObject* pool_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
     if (PyArg_ParseTupleAndKeywords(args, kwargs, "|O$OOOOp:Pool", const_cast<char**>(names),
                                     &size_value, &name, &initializer, &initargs, &context,
                                     &daemon) == 0) {
-        return nullptr;
+        return -1;
     }
     const std::optional<Py_ssize_t> size = optional_count_argument(size_value, "size");
     if (!size) {
-        return nullptr;
+        return -1;
     }
     if (name != Py_None && PyUnicode_Check(name) == 0) {
         PyErr_Format(PyExc_TypeError, "name must be a str or None, not %.200s",
                      Py_TYPE(name)->tp_name);
-        return nullptr;
+        return -1;
     }
     if (initializer != Py_None && PyCallable_Check(initializer) == 0) {
         PyErr_Format(PyExc_TypeError, "initializer must be callable or None, not %.200s",
                      Py_TYPE(initializer)->tp_name);
-        return nullptr;
+        return -1;
     }
     bool copies_context = false;
     if (context != nullptr && !copies_context_argument(context, &copies_context)) {
-        return nullptr;
+        return -1;
     }
     PyObject* const initializer_args =
         initargs != nullptr ? PySequence_Tuple(initargs) : PyTuple_New(0);
     if (initializer_args == nullptr) {
-        return nullptr;
+        return -1;
     }
-    PoolObject* const pool = as_pool(type->tp_alloc(type, 0));
-    if (pool == nullptr) {
-        Py_DECREF(initializer_args);
-        return nullptr;
-    }
+    PoolObject* const pool = as_pool(self);
     pool->size = *size;
-    pool->name = Py_NewRef(name);
-    pool->initializer = initializer != Py_None ? Py_NewRef(initializer) : nullptr;
-    pool->initializer_args = initializer_args;
     pool->daemon = daemon != 0;
     pool->copies_context = copies_context;
-    new (&pool->queued) TaskList;
-    new (&pool->running) TaskList;
-    new (&pool->counters) PoolCounters;
-    new (&pool->empty_waiters) core::WaitList;
-    new (&pool->slot_waiters) core::WaitList;
-    return as_object(pool);
+    Py_XSETREF(pool->name, Py_NewRef(name));
+    Py_XSETREF(pool->initializer, initializer != Py_None ? Py_NewRef(initializer) : nullptr);
+    Py_XSETREF(pool->initializer_args, initializer_args);
+    return 0;
 }
 
 int pool_traverse(PyObject* self, visitproc visit, void* arg) {
@@ -296,8 +310,7 @@ void pool_dealloc(PyObject* self) {
     Py_DECREF(type);
 }
 
-// --- tables
-// ------------------------------------------------------------------------------------------
+// --- tables ---
 
 PyDoc_STRVAR(pool_doc,
              "Pool(size=None, *, name=None, initializer=None, initargs=(), context='fresh', "
@@ -344,6 +357,9 @@ PyMethodDef pool_methods[] = {
     {"free_count", pool_free_count, METH_NOARGS, free_count_doc},
     {"stats", pool_stats, METH_NOARGS, pool_stats_doc},
     {"_start", pool_start, METH_VARARGS, start_doc},
+    {"_start_later", pool_start_later, METH_VARARGS,
+     "_start_later($self, task, seconds, /)\n--\n\nQueue a fresh task when so many seconds are "
+     "over."},
     {"_take_slot", pool_take_slot, METH_O, take_slot_doc},
     {"_return_slot", pool_return_slot, METH_NOARGS, "Undo one _take_slot."},
     {"_discard", pool_discard, METH_O,
@@ -371,11 +387,13 @@ PyMemberDef pool_members[] = {
 
 PyType_Slot pool_slots[] = {{Py_tp_doc, const_cast<char*>(pool_doc)},
                             {Py_tp_new, reinterpret_cast<void*>(pool_new)},
+                            {Py_tp_init, reinterpret_cast<void*>(pool_init)},
                             {Py_tp_traverse, reinterpret_cast<void*>(pool_traverse)},
                             {Py_tp_clear, reinterpret_cast<void*>(pool_clear)},
                             {Py_tp_dealloc, reinterpret_cast<void*>(pool_dealloc)},
                             {Py_tp_repr, reinterpret_cast<void*>(pool_repr)},
                             {Py_sq_length, reinterpret_cast<void*>(pool_length)},
+                            {Py_sq_contains, reinterpret_cast<void*>(pool_contains)},
                             {Py_nb_bool, reinterpret_cast<void*>(pool_truth)},
                             {Py_tp_methods, pool_methods},
                             {Py_tp_getset, pool_getset},
@@ -396,7 +414,27 @@ PyObject* set_default_pool(PyObject*, PyObject* pool) {
     Py_RETURN_NONE;
 }
 
+PyObject* join_all(PyObject*, PyObject* timeout) {
+    const std::optional<core::TimePoint> deadline = timeout_argument(timeout, "timeout");
+    if (!deadline) {
+        return nullptr;
+    }
+    if (current_task() != nullptr) {
+        PyErr_SetString(PyExc_RuntimeError, "a task cannot wait for every task, itself included");
+        return nullptr;
+    }
+    JoinResult result = JoinResult::empty;
+    while (result == JoinResult::empty && first_active_pool() != nullptr) {
+        PyObject* const pool = Py_NewRef(as_object(first_active_pool()));
+        result = join_pool(as_pool(pool), *deadline);
+        Py_DECREF(pool);
+    }
+    return result == JoinResult::raised ? nullptr : PyBool_FromLong(result == JoinResult::empty);
+}
+
 PyMethodDef pool_functions[] = {
+    {"_join_all", join_all, METH_O,
+     "_join_all(timeout, /)\n--\n\nWait until no pool has a task; False if that was not in time."},
     {"_set_default_pool", set_default_pool, METH_O,
      "_set_default_pool(pool, /)\n--\n\nSay which pool Task.start() uses."},
     {nullptr, nullptr, 0, nullptr}};

@@ -84,8 +84,7 @@ PoolObject* internal_pool();
 /// The first pool that tracks tasks; others follow by next_active.
 PoolObject* first_active_pool();
 
-// --- slots
-// -------------------------------------------------------------------------------------------
+// --- slots ---
 
 bool is_full(const PoolObject* pool);
 
@@ -93,12 +92,16 @@ bool is_full(const PoolObject* pool);
 void take_slot(PoolObject* pool);
 void return_slot(PoolObject* pool);
 
-/// Around a wait of ours by a running task of `pool`.
-void lend_slot(PoolObject* pool);
-void take_lent_slot_back(PoolObject* pool);
+/// Before a wait of ours: lends the slot of the task that the calling thread runs. False if there
+/// is none to lend or it is lent already; otherwise take_own_slot_back() must follow.
+bool lend_own_slot();
+void take_own_slot_back();
 
-// --- tasks
-// -------------------------------------------------------------------------------------------
+/// Moves a lent slot from the books of the task's pool to those of `other`, or (null) just out of
+/// them.
+void move_lent_slot(TaskObject* task, PoolObject* other);
+
+// --- tasks ---
 
 /// Queues a fresh task whether a slot is free or not. False with an exception set if spawning is
 /// over, the pool is broken or no thread can be had; the task is then as before.

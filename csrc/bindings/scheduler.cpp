@@ -3,10 +3,13 @@
 
 #include <chrono>
 
+#include "bindings/admission.hpp"
+#include "bindings/courtesy.hpp"
 #include "bindings/gil.hpp"
 #include "bindings/pool_type.hpp"
 #include "bindings/task_run.hpp"
 #include "bindings/task_type.hpp"
+#include "bindings/wakeups.hpp"
 #include "bindings/worker_threads.hpp"
 #include "core/clock.hpp"
 #include "core/pool.hpp"
@@ -39,13 +42,7 @@ struct Ring {
 };
 
 Ring g_ring;
-/// How long a worker runs task after task before it offers the GIL: CPython's own switch interval.
-constexpr std::chrono::milliseconds kSlice{5};
-
-bool g_spare_is_coming = false;
-unsigned long g_spares_arrived = 0;
 constinit thread_local bool t_serving = false;
-constinit thread_local std::int64_t t_gil_wait_ns = 0;
 int g_serving = 0;  ///< workers between attach and detach in serve()
 
 /// The oldest task of the pool whose turn it is, or null. A reference held by the queue is passed
@@ -61,55 +58,65 @@ TaskObject* take_next() {
     if (!pool->queued.empty()) {
         g_ring.push_back(pool);
     }
+    set_work_queued(g_ring.first != nullptr);
     return task;
 }
 
 void serve(void*);
 
-/// Sees to it that a worker is on its way if there is work; false if none can be had. A worker that
+/// Sees to it that a spare is on its way if there is work; false if none can be had. A worker that
 /// is running a task serves the ring afterwards, so to it that is no loss.
 bool call_for_spare() {
-    if (!g_spare_is_coming && g_ring.first != nullptr) {
-        g_spare_is_coming = core::Pool::process().post(&serve, nullptr, core::Lane::blocking);
-        return g_spare_is_coming || g_serving > 0;
+    if (g_ring.first == nullptr) {
+        return true;
     }
-    return true;
+    if (!appoint_spare()) {
+        hurry_spare();
+        return true;
+    }
+    if (core::Pool::process().post(&serve, nullptr, core::Lane::blocking)) {
+        return true;
+    }
+    dismiss_spare();
+    return g_serving > 0;
 }
 
-/// Offers the GIL between two tasks. True if a spare came in meanwhile: it serves the queue now,
-/// and two workers that take turns at the GIL only disturb each other.
-bool was_relieved() {
-    const unsigned long arrived_before = g_spares_arrived;
-    offer_gil();
-    return g_spares_arrived != arrived_before;
+/// Runs task after task on the calling worker until nothing is queued or others do it better.
+void run_queue(Runner* runner) {
+    while (TaskObject* const task = take_next()) {
+        call_for_spare();
+        if (g_ring.first == nullptr) {
+            wake_collected();  // nobody else would while this task runs
+        }
+        begin_task(runner);
+        run_task(task);
+        if (!goes_on_after_task(runner, core::monotonic_now())) {
+            break;
+        }
+    }
 }
 
-/// What a worker does for Python: takes the GIL, runs what is queued, lets the GIL go.
+/// What a worker does for Python: becomes the runner, runs what is queued, lets the GIL go.
 /// No destructor may stand in this frame: a thread that comes back from a task into a dying
 /// interpreter is unwound through it without the GIL.
 void serve(void*) {
-    const core::TimePoint before = core::Clock::now();
-    WorkerThreadState::attach();
+    bool is_spare = true;
     t_serving = true;
-    t_gil_wait_ns = (core::Clock::now() - before).count();
-    follow_thread_hooks();
-    g_spare_is_coming = false;
-    ++g_spares_arrived;
-    ++g_serving;
-    core::TimePoint slice_end = core::Clock::now() + kSlice;
-    while (TaskObject* const task = take_next()) {
-        call_for_spare();
-        run_task(task);
-        if (core::Clock::now() >= slice_end) {
-            if (was_relieved()) {
-                break;
-            }
-            slice_end = core::Clock::now() + kSlice;
-        }
+    while (is_spare && come_in()) {
+        Runner* const runner = own_runner();
+        ++g_serving;
+        follow_thread_hooks();
+        collect_wakeups(true);
+        run_queue(runner);
+        collect_wakeups(false);
+        --g_serving;
+        step_down(runner);
+        // Before anybody is woken: a waiter that queues the next task at once must find the spare.
+        is_spare = appoint_spare();
+        WorkerThreadState::detach();
+        wake_collected();  // with the GIL free: who is woken wants it
     }
-    --g_serving;
     t_serving = false;
-    WorkerThreadState::detach();
 }
 
 }  // namespace
@@ -117,6 +124,7 @@ void serve(void*) {
 bool schedule(PoolObject* pool) {
     if (!pool->ready) {
         g_ring.push_back(pool);
+        set_work_queued(true);
     }
     return call_for_spare();
 }
@@ -125,13 +133,10 @@ bool is_serving_thread() {
     return t_serving;
 }
 
-std::int64_t last_gil_wait_ns() {
-    return t_gil_wait_ns;
-}
-
 void unschedule(PoolObject* pool) {
     if (pool->ready) {
         g_ring.unlink(pool);
+        set_work_queued(g_ring.first != nullptr);
     }
 }
 
@@ -140,8 +145,9 @@ void reset_scheduler() {
         pool->ready = false;
     }
     g_ring = Ring{};
-    g_spare_is_coming = false;
     g_serving = current_task() != nullptr ? 1 : 0;  // the worker that forked, if it was one
+    reset_admission();
+    forget_collected_wakeups();
 }
 
 }  // namespace gilpool::bindings

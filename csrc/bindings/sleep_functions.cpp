@@ -21,7 +21,7 @@ bool sleep_holding(core::TimePoint deadline) {
     const bool sees_signals = is_main_thread();
     while (true) {
         const core::TimePoint until =
-            sees_signals ? std::min(deadline, core::Clock::now() + kSignalSlice) : deadline;
+            sees_signals ? std::min(deadline, core::monotonic_now() + kSignalSlice) : deadline;
         const bool completed = kernels::sleep_until(until);
         if (sees_signals && PyErr_CheckSignals() != 0) {
             return false;
@@ -46,7 +46,7 @@ PyObject* sleep_for(PyObject* args, PyObject* kwargs, const char* format, const 
         return nullptr;
     }
     const auto duration = duration_argument(value, name, unit_seconds);
-    if (!duration || !sleep(core::Clock::now() + *duration)) {
+    if (!duration || !sleep(core::monotonic_now() + *duration)) {
         return nullptr;
     }
     Py_RETURN_NONE;

@@ -1,6 +1,9 @@
 // bindings/stats_function.cpp: collects the counters of pools and threads. GIL held.
 #include "bindings/stats_function.hpp"
 
+#include "bindings/admission.hpp"
+#include "bindings/courtesy.hpp"
+#include "bindings/gil_words.hpp"
 #include "bindings/pool_type.hpp"
 #include "bindings/task_type.hpp"
 #include "core/pool.hpp"
@@ -25,9 +28,30 @@ py::dict stats() {
     result["active_pools"] = pools;
     result["threads"] = threads.threads;
     result["idle_threads"] = threads.idle;
-    result["threads_started"] = threads.started;
+    result["threads_started"] = threads.grown;
     result["threads_ended"] = threads.retired;
-    result["thread_cap"] = threads.thread_cap;
+    result["thread_cap"] = threads.blocking_cap;
+    return result;
+}
+
+py::dict scheduling() {
+    const AdmissionCounters& spares = admission_counters();
+    const CourtesyCounters& courtesies = courtesy_counters();
+    py::dict result;
+    result["blocking_estimate"] = blocking_estimate();
+    result["quick"] = spares.quick;
+    result["polled"] = spares.polled;
+    result["beside_other"] = spares.beside_other;
+    result["late"] = spares.late;
+    result["forced"] = spares.forced;
+    result["gifts"] = spares.gifts;
+    result["admitted"] = spares.admitted;
+    result["throttled"] = spares.throttled;
+    result["continued"] = spares.continued;
+    result["parked"] = spares.parked;
+    result["courtesies_offered"] = courtesies.offered;
+    result["courtesies_taken"] = courtesies.taken;
+    result["lookouts"] = courtesies.lookouts;
     return result;
 }
 
@@ -48,6 +72,10 @@ void bind_stats(py::module_& module) {
         "alive, of which idle_threads are parked; threads_started and threads_ended: since the\n"
         "process began; thread_cap: most workers the process's limits allow.\n\n"
         "GIL: held. Thread safety: any thread.");
+    module.def("_distrust_gil_words", &distrust_gil_words,
+               "Schedule as where the interpreter's words about the GIL cannot be read.");
+    module.def("_scheduling", &scheduling,
+               "Counters of how spares came in and runners went on, as a new dict.");
     module.def(
         "collect_stats", [](bool enabled) { g_collecting = enabled; }, py::arg("enabled") = true,
         "Turn the measuring of tasks on or off, for tasks spawned from now on: Task.stats.\n\n"

@@ -6,6 +6,7 @@
 #include "bindings/pool_type.hpp"
 #include "bindings/scheduler.hpp"
 #include "bindings/task_run.hpp"
+#include "bindings/task_timer.hpp"
 #include "bindings/task_type.hpp"
 
 namespace gilpool::bindings {
@@ -22,12 +23,10 @@ void take_back_asynchronous_exception(TaskObject* task) {
 
 }  // namespace
 
-bool kill_task(TaskObject* task, PyObject* exception) {
+bool cancel_task(TaskObject* task, PyObject* exception) {
     switch (task->state) {
-        case TaskState::done:
-            Py_DECREF(exception);
-            return true;
         case TaskState::fresh:
+            cancel_timer(task);
             // Tracked by no pool; the internal one accounts for its end.
             adopt(internal_pool(), task);
             end_unstarted_task(as_task(Py_NewRef(as_object(task))), exception);
@@ -37,17 +36,29 @@ bool kill_task(TaskObject* task, PyObject* exception) {
             end_unstarted_task(task, exception);
             return true;
         case TaskState::running:
+        case TaskState::done:
             break;
+    }
+    Py_DECREF(exception);
+    return false;
+}
+
+bool kill_task(TaskObject* task, PyObject* exception) {
+    if (task->state != TaskState::running) {
+        cancel_task(task, exception);
+        return true;
     }
     if (task == current_task()) {
         raise_exception(exception);
         return false;
     }
-    Py_XSETREF(task->kill_with, exception);
+    PyObject* const superseded = task->kill_with;
+    task->kill_with = exception;
     PyThreadState_SetAsyncExc(task->thread, type_of(exception));
     if (task->parked != nullptr) {
         task->parked->unpark();
     }
+    Py_XDECREF(superseded);  // last: its destructor may let the task go on, and end
     return true;
 }
 

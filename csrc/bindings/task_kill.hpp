@@ -22,6 +22,10 @@ struct TaskObject;
 /// one.
 bool kill_task(TaskObject* task, PyObject* exception);
 
+/// Ends `task` with `exception` (an instance; its reference is taken) if it has not begun; says
+/// whether.
+bool cancel_task(TaskObject* task, PyObject* exception);
+
 /// Called in a wait of ours on the task's own thread: raises the exception of a kill that is under
 /// way. True if it did.
 bool deliver_kill(TaskObject* task);

@@ -15,8 +15,7 @@ namespace gilpool::bindings {
 
 namespace {
 
-// --- waiting
-// -----------------------------------------------------------------------------------------
+// --- waiting ---
 
 /// Waits until the task is done. False with an exception set: interrupted, killed, or can never be
 /// done. `timed_out` says whether the wait ran out, which is no error here.
@@ -97,8 +96,7 @@ PyObject* successful(PyObject* self, PyObject*) {
                            as_task(self)->exception == nullptr);
 }
 
-// --- starting and ending
-// -----------------------------------------------------------------------------
+// --- starting and ending ---
 
 PyObject* start(PyObject* self, PyObject*) {
     if (as_task(self)->state == TaskState::fresh && !start_task(default_pool(), as_task(self))) {
@@ -135,8 +133,16 @@ PyObject* kill(PyObject* self, PyObject* args, PyObject* kwargs) {
     Py_RETURN_NONE;
 }
 
-// --- links
-// -------------------------------------------------------------------------------------------
+PyObject* cancel(PyObject* self, PyObject* args) {
+    PyObject* exception_argument = nullptr;
+    if (PyArg_ParseTuple(args, "|O:_cancel", &exception_argument) == 0) {
+        return nullptr;
+    }
+    PyObject* const exception = kill_exception_argument(exception_argument);
+    return exception != nullptr ? PyBool_FromLong(cancel_task(as_task(self), exception)) : nullptr;
+}
+
+// --- links ---
 
 template <LinkKind kind>
 PyObject* link(PyObject* self, PyObject* callback) {
@@ -153,8 +159,7 @@ PyObject* unlink(PyObject* self, PyObject* callback) {
     Py_RETURN_NONE;
 }
 
-// --- attributes
-// --------------------------------------------------------------------------------------
+// --- attributes ---
 
 PyObject* get_value(PyObject* self, void*) {
     PyObject* const value = as_task(self)->value;
@@ -235,8 +240,7 @@ PyObject* get_stats(PyObject* self, void*) {
                          static_cast<double>(times->cpu) * 1e-9);
 }
 
-// --- tables
-// ------------------------------------------------------------------------------------------
+// --- tables ---
 
 PyDoc_STRVAR(
     get_doc,
@@ -294,6 +298,9 @@ PyMethodDef task_methods[] = {
     {"successful", successful, METH_NOARGS, successful_doc},
     {"start", start, METH_NOARGS, start_doc},
     {"kill", keyword_method(kill), METH_VARARGS | METH_KEYWORDS, kill_doc},
+    {"_cancel", cancel, METH_VARARGS,
+     "_cancel($self, exception=TaskExit, /)\n--\n\nKill the task if it has not begun; True if it "
+     "had not."},
     {"link", link<LinkKind::always>, METH_O, link_doc},
     {"link_value", link<LinkKind::on_value>, METH_O, link_value_doc},
     {"link_exception", link<LinkKind::on_exception>, METH_O, link_exception_doc},

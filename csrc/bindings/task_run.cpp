@@ -5,6 +5,7 @@
 
 #include <new>
 
+#include "bindings/admission.hpp"
 #include "bindings/compat.hpp"
 #include "bindings/errors.hpp"
 #include "bindings/pool_type.hpp"
@@ -104,12 +105,12 @@ PyObject* initialize_and_call(TaskObject* task) {
 }
 
 PyObject* call_measured(TaskObject* task) {
-    const core::TimePoint begin = core::Clock::now();
+    const core::TimePoint begin = core::monotonic_now();
     const std::int64_t cpu_begin = thread_cpu_ns();
     task->times->queued = ns_between(task->times->spawned, begin);
     task->times->gil_wait = last_gil_wait_ns();
     PyObject* const result = initialize_and_call(task);
-    task->times->wall = ns_between(begin, core::Clock::now());
+    task->times->wall = ns_between(begin, core::monotonic_now());
     task->times->cpu = thread_cpu_ns() - cpu_begin;
     return result;
 }
@@ -128,7 +129,7 @@ void run_task(TaskObject* task) {
     PyObject* exception = value == nullptr ? take_raised_exception() : nullptr;
     t_current_task = nullptr;
     unlink_running(task);
-    if (task->kill_with != nullptr) {
+    while (task->kill_with != nullptr) {  // settling runs destructors, which let another kill in
         settle_kill(task, &value, &exception);
     }
     if (exception != nullptr) {
@@ -159,6 +160,7 @@ void fail_inherited_task(TaskObject* task) {
     task->exception = error;
     task->exception_seen = true;
     task->state = TaskState::done;
+    move_lent_slot(task, nullptr);  // it waits for ever, in the parent
     PoolObject* const pool = task->pool;
     task->pool = nullptr;
     show_to_collector(task);

@@ -62,8 +62,7 @@ PyObject** room_for(TaskObject* task, Py_ssize_t count) {
     return block != nullptr ? block + 1 : nullptr;
 }
 
-// --- life
-// --------------------------------------------------------------------------------------------
+// --- life ---
 
 /// Task(function, /, *args, **kwargs)
 PyObject* task_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
@@ -270,11 +269,13 @@ TaskObject* new_task(PyTypeObject* type, PyObject* function, PyObject* const* ar
     task->previous = nullptr;
     task->next = nullptr;
     task->parked = nullptr;
+    task->timer = nullptr;
     task->times = nullptr;
     task->thread = 0;
     new (&task->waiters) core::WaitList;
     task->state = TaskState::fresh;
     task->exception_seen = false;
+    task->lends_slot = false;
     if (task->arguments == nullptr) {
         Py_DECREF(as_object(task));
         PyErr_NoMemory();

@@ -20,6 +20,7 @@
 namespace gilpool::bindings {
 
 struct PoolObject;
+struct TaskTimer;
 
 enum class TaskState : std::uint8_t { fresh, queued, running, done };
 
@@ -56,11 +57,13 @@ struct TaskObject {
     TaskObject* previous;  ///< links in the pool's queue or its list of running tasks
     TaskObject* next;
     core::Parker* parked;  ///< where the task's thread sleeps in a wait of ours, or null
+    TaskTimer* timer;      ///< while it is to be started later, else null
     TaskTimes* times;      ///< owned; null unless collection was on when it was queued
     unsigned long thread;  ///< ident of the thread that runs it
     core::WaitList waiters;
     TaskState state;
     bool exception_seen;  ///< somebody fetched it: no report when the task is dropped
+    bool lends_slot;      ///< counted in its pool's `lent`: waits in a wait of ours
 };
 
 extern PyTypeObject* task_type;

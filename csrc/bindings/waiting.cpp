@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "bindings/admission.hpp"
 #include "bindings/gil.hpp"
 #include "bindings/pool_type.hpp"
 #include "bindings/task_kill.hpp"
@@ -12,10 +13,11 @@ namespace gilpool::bindings {
 
 namespace {
 
-/// Parks, GIL released, until done() holds, `deadline`, or an exception. A kill of the task that
-/// the thread runs unparks it.
-template <typename Done>
-WaitOutcome park(core::Parker& parker, core::TimePoint deadline, Done done) {
+/// Has the thread sleep by sleep_until(moment), GIL released, until done() holds, `deadline`, or an
+/// exception. A kill of the task that the thread runs unparks `parker`, in which it sleeps.
+template <typename SleepUntil, typename Done>
+WaitOutcome park(core::Parker& parker, core::TimePoint deadline, SleepUntil sleep_until,
+                 Done done) {
     TaskObject* const task = current_task();
     const bool sees_signals = is_main_thread();
     while (!done()) {
@@ -24,15 +26,16 @@ WaitOutcome park(core::Parker& parker, core::TimePoint deadline, Done done) {
         }
         core::TimePoint until = deadline;
         if (sees_signals) {
-            until = std::min(deadline, core::Clock::now() + kSignalSlice);
+            until = std::min(deadline, core::monotonic_now() + kSignalSlice);
         }
         if (task != nullptr) {
             task->parked = &parker;
         }
         core::ParkResult result{};
+        lend_runner_role();
         {
             const Released released;
-            result = parker.park_until(until);
+            result = sleep_until(until);
         }
         if (task != nullptr) {
             task->parked = nullptr;
@@ -52,32 +55,29 @@ WaitOutcome park(core::Parker& parker, core::TimePoint deadline, Done done) {
 
 }  // namespace
 
-void ListedWaiter::Entry::on_notify(core::Waiter& waiter) noexcept {
-    auto& self = static_cast<Entry&>(waiter);
-    self.notified.store(true);
-    self.parker.unpark();
-}
-
 WaitOutcome ListedWaiter::wait_until(core::TimePoint deadline) {
-    if (entry_.notified.load()) {
+    if (waiter_.woken()) {
         return WaitOutcome::notified;
     }
-    TaskObject* const task = current_task();
-    PoolObject* const pool = task != nullptr ? task->pool : nullptr;
-    if (pool != nullptr) {
-        lend_slot(pool);
+    const bool lent = lend_own_slot();
+    WaitOutcome outcome = park(
+        waiter_.parker(), deadline,
+        [this](core::TimePoint until) { return waiter_.wait_until(until); },
+        [this] { return waiter_.woken(); });
+    if (outcome == WaitOutcome::timed_out && waiter_.notified()) {
+        outcome = WaitOutcome::notified;  // the wake-up was on its way
     }
-    const WaitOutcome outcome =
-        park(entry_.parker, deadline, [this] { return entry_.notified.load(); });
-    if (pool != nullptr) {
-        take_lent_slot_back(pool);
+    if (lent) {
+        take_own_slot_back();
     }
     return outcome;
 }
 
 WaitOutcome sleep_released(core::TimePoint deadline) {
     core::Parker parker;
-    return park(parker, deadline, [] { return false; });
+    return park(
+        parker, deadline, [&parker](core::TimePoint until) { return parker.park_until(until); },
+        [] { return false; });
 }
 
 }  // namespace gilpool::bindings

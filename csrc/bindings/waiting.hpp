@@ -4,11 +4,10 @@
 
 #include <Python.h>
 
-#include <atomic>
 #include <chrono>
 
+#include "bindings/wakeups.hpp"
 #include "core/clock.hpp"
-#include "core/parker.hpp"
 #include "core/waiters.hpp"
 
 namespace gilpool::bindings {
@@ -26,25 +25,22 @@ inline constexpr std::chrono::milliseconds kSignalSlice{40};
 /// A waiter that sits in `list` for a scope, even when the thread is unwound out of it.
 class ListedWaiter {
   public:
-    explicit ListedWaiter(core::WaitList& list) : list_(list) { list_.add(entry_); }
-    ~ListedWaiter() { list_.remove(entry_); }
+    explicit ListedWaiter(core::WaitList& list) : list_(list) { list_.add(waiter_); }
+    ~ListedWaiter() {
+        list_.remove(waiter_);
+        waiter_.leave();
+    }
     ListedWaiter(const ListedWaiter&) = delete;
     ListedWaiter& operator=(const ListedWaiter&) = delete;
 
-    /// Waits, GIL released, until notified, `deadline`, or an exception. If the thread runs a task,
-    /// the slot it takes in its pool is lent meanwhile, so that a pool never waits for itself.
+    /// Waits, GIL released, until notified, `deadline`, or an exception. A worker that waits lends
+    /// its role to the next one, and the slot that its task takes in its pool: so a pool never
+    /// waits for itself.
     WaitOutcome wait_until(core::TimePoint deadline);
 
   private:
-    struct Entry : core::Waiter {
-        Entry() noexcept : core::Waiter(&Entry::on_notify) {}
-        static void on_notify(core::Waiter& waiter) noexcept;
-        std::atomic<bool> notified{false};
-        core::Parker parker;
-    };
-
     core::WaitList& list_;
-    Entry entry_;
+    PatientWaiter waiter_;
 };
 
 /// Sleeps, GIL released, until `deadline` (timed_out) or an exception (raised).

@@ -1,0 +1,51 @@
+// bindings/courtesy.hpp: letting others have the GIL between two tasks, only if somebody wants it.
+// Called with the GIL held.
+//
+// The primitive is a timed release. Letting go of the GIL signals its condition variable, which is
+// no system call without a waiter (20-160 ns) and a futex wake with one (6 us and more). So whether
+// anybody waits costs next to nothing to find out. A courtesy shorter than the waiter's way out of
+// its sleep would starve it (each release restarts its patience; stalls of 100-350 ms were
+// measured), so the GIL is not taken back before somebody else had it.
+#pragma once
+
+#include <Python.h>
+
+#include <cstdint>
+
+#include "core/clock.hpp"
+
+namespace gilpool::bindings {
+
+/// Between two tasks of an active runner, with more queued: offers the GIL if it has been held for
+/// a while since the last time. While tasks block that is rarely so: who wants the GIL gets it
+/// then, and with thousands of sleepers frequent courtesies would be ruinous.
+void offer_gil_between_tasks(bool tasks_block, core::TimePoint now);
+
+/// The calling thread has just taken the GIL after a time without: counts anew from here.
+void restart_courtesy_clock();
+
+/// True while a runner offers the GIL: that it is free then does not mean that the runner blocked.
+/// Any thread.
+bool courtesy_is_open();
+
+enum class Release {
+    nobody_waited,  ///< and the caller still holds the GIL
+    taken,          ///< the GIL is released and has been seen in other hands
+    not_seen        ///< the GIL is released; somebody was woken but has not been seen to take it
+};
+
+/// Lets the GIL go if somebody waits for it, and does not return before they have taken it (within
+/// limits). `state` is the caller's, for PyEval_RestoreThread, `taker` who was seen to take it.
+Release release_to_waiter(PyThreadState** state, const PyThreadState** taker);
+
+struct CourtesyCounters {
+    std::uint64_t offered = 0;   ///< timed releases
+    std::uint64_t taken = 0;     ///< of these, used by somebody
+    std::uint64_t lookouts = 0;  ///< windows in which a waiter about to come was awaited
+};
+const CourtesyCounters& courtesy_counters();
+
+/// In a forked child.
+void reset_courtesy();
+
+}  // namespace gilpool::bindings

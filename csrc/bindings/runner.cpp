@@ -1,0 +1,47 @@
+// bindings/runner.cpp: makes, recycles and finds Runners.
+#include "bindings/runner.hpp"
+
+#include <pthread.h>
+
+namespace gilpool::bindings {
+
+namespace {
+
+constinit thread_local Runner* t_runner = nullptr;
+Runner* g_free = nullptr;  // GIL
+
+}  // namespace
+
+Runner* own_runner() {
+    if (t_runner != nullptr) {
+        return t_runner;
+    }
+    Runner* runner = g_free;
+    if (runner != nullptr) {
+        g_free = runner->next_free;
+    } else {
+        runner = new Runner;
+    }
+    clockid_t clock{};
+    pthread_getcpuclockid(pthread_self(), &clock);
+    runner->cpu_clock.store(clock);
+    runner->state = PyThreadState_Get();
+    runner->term = 0;
+    runner->task.store(0);
+    t_runner = runner;
+    return runner;
+}
+
+void give_back_runner() {
+    if (t_runner != nullptr) {
+        t_runner->next_free = g_free;
+        g_free = t_runner;
+        t_runner = nullptr;
+    }
+}
+
+bool is_runner_thread() {
+    return t_runner != nullptr;
+}
+
+}  // namespace gilpool::bindings

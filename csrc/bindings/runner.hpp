@@ -1,0 +1,44 @@
+// bindings/runner.hpp: what the scheduler knows about a worker that serves Python tasks.
+//
+// Each worker has one Runner for life. The spare looks at the Runners of others without the GIL, so
+// the memory is recycled but never freed, and what it reads is atomic.
+#pragma once
+
+#include <Python.h>
+#include <time.h>
+
+#include <atomic>
+#include <cstdint>
+
+#include "core/clock.hpp"
+
+namespace gilpool::bindings {
+
+struct Runner {
+    PyThreadState* state = nullptr;  ///< of the worker; set while it holds the GIL
+    std::atomic<clockid_t> cpu_clock{};
+    /// Number of the task it runs, 0 between tasks. Written by the worker under the GIL.
+    std::atomic<std::uint64_t> task{0};
+    /// The worker counts as active while this is the current term (see admission.cpp). GIL.
+    std::uint64_t term = 0;
+    int slot = -1;  ///< where computing.cpp has it listed; GIL
+
+    /// What computing.cpp saw last; written by the spare only, of which there is one.
+    std::uint64_t sampled_task = 0;
+    core::TimePoint sampled_at;
+    std::int64_t sampled_cpu_ns = 0;
+    std::atomic<bool> was_computing{false};
+
+    Runner* next_free = nullptr;
+};
+
+/// The calling worker's Runner, made when it is asked for the first time. GIL held.
+Runner* own_runner();
+
+/// The calling worker ends. GIL held.
+void give_back_runner();
+
+/// True on a thread that has a Runner. No GIL needed.
+bool is_runner_thread();
+
+}  // namespace gilpool::bindings
