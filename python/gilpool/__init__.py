@@ -28,23 +28,41 @@ from gilpool._core import sleep as sleep
 from gilpool._core import sleep_gil as sleep_gil
 from gilpool._core import sleep_nogil as sleep_nogil
 from gilpool._core import stats as stats
+from gilpool._errors import PoolFull as PoolFull
+from gilpool._features import features as features
+from gilpool._group import Group as Group
 from gilpool._hooks import install as _install_hooks
 from gilpool._pool import Pool as Pool
 from gilpool._pool import default_pool as default_pool
 from gilpool._pool import spawn as spawn
+from gilpool._pool import spawn_later as spawn_later
+from gilpool._waiting import iwait as iwait
+from gilpool._waiting import joinall as joinall
+from gilpool._waiting import killall as killall
+from gilpool._waiting import wait as wait
 
 __all__ = [
+    "Group",
     "Pool",
+    "PoolFull",
     "Task",
     "TaskExit",
     "WaitTimeout",
     "__version__",
+    "collect_stats",
     "default_pool",
+    "features",
+    "getcurrent",
+    "iwait",
+    "joinall",
+    "killall",
     "sleep",
     "sleep_gil",
     "sleep_nogil",
     "spawn",
+    "spawn_later",
     "stats",
+    "wait",
 ]
 
 _install_hooks()

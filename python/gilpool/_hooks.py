@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Callable
 
-from gilpool import _core
+from gilpool import _core, _imap
 
 
 def _exit_follows_interrupt() -> bool:
@@ -23,6 +23,7 @@ def _exit_follows_interrupt() -> bool:
 
 def _at_exit() -> None:
     """Run what was spawned to its end (drop the queue after Ctrl-C), then end the workers."""
+    _imap.stop_main_feeders()
     _core._finish(_exit_follows_interrupt())
 
 

@@ -1,0 +1,116 @@
+"""What Pool and Group do with all of their tasks at once: kill, killone, errors after a join."""
+
+import weakref
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from gilpool import _core
+from gilpool._core import Task, TaskExit
+from gilpool._deadline import Deadline
+from gilpool._waiting import KillWith, is_ready, raise_error_of, request_kill, wait
+
+
+class Collective:
+    """Mix-in for what tracks tasks: needs iteration, `in`, discard and join."""
+
+    _dying: "weakref.WeakSet[Any] | None" = None
+
+    def __iter__(self) -> Iterator[Task[Any]]:
+        raise NotImplementedError
+
+    def discard(self, task: Task[Any]) -> None:
+        """Stop tracking a task, which goes on; nothing if it is not tracked."""
+        raise NotImplementedError
+
+    def join(self, timeout: float | None = None, raise_error: bool = False) -> bool:
+        """Wait until no task is tracked; see the classes."""
+        raise NotImplementedError
+
+    def _not_dying_yet(self, tasks: Iterable[Any]) -> list[Any]:
+        """Those that are killed for the first time; remembers them as dying."""
+        if self._dying is None:
+            self._dying = weakref.WeakSet()
+        new = [task for task in tasks if task not in self._dying]
+        for task in new:
+            self._dying.add(task)
+        return new
+
+    def kill(
+        self, exception: KillWith = TaskExit, block: bool = True, timeout: float | None = None
+    ) -> None:
+        """Kill every tracked task and wait until none is left.
+
+        Each gets the exception once; those that have not begun never run, and those that come while
+        this waits are killed, too. What ``Task.kill`` says about running tasks holds here. Called
+        by one of the tasks it ends the others first and then raises the exception in that one.
+
+        Args:
+            exception: Type or instance to raise in them.
+            block: Whether to wait.
+            timeout: Seconds to wait at most; when over, this returns.
+
+        Thread safety: any thread. GIL: released while waiting.
+        Raises: TypeError for a bad `exception`; never what a task raised.
+
+            >>> import gilpool
+            >>> pool = gilpool.Pool()
+            >>> task = pool.spawn(gilpool.sleep, 1000)
+            >>> pool.kill()
+            >>> task.get()
+            TaskExit()
+        """
+        deadline = Deadline(timeout)
+        current = _core.getcurrent()
+        while True:
+            members = list(self)
+            others = [task for task in members if task is not current]
+            request_kill(self._not_dying_yet(others), exception)
+            if not block:
+                break
+            pending = []
+            for task in others:
+                if is_ready(task) or not hasattr(task, "rawlink"):
+                    self.discard(task)  # its link has not run yet, or it has none
+                else:
+                    pending.append(task)
+            if pending:
+                wait(pending, deadline.remaining())
+            if deadline.remaining() == 0 or not others:
+                break
+        if current is not None and len(others) < len(members):
+            current.kill(exception)
+
+    def killone(
+        self,
+        task: Task[Any],
+        exception: KillWith = TaskExit,
+        block: bool = True,
+        timeout: float | None = None,
+    ) -> None:
+        """Kill one task if it is tracked here and has not been killed here before.
+
+        Args:
+            task: The task.
+            exception: Type or instance to raise in it.
+            block: Whether to wait until it has ended.
+            timeout: Seconds to wait at most; when over, this returns.
+
+        Thread safety: any thread. GIL: released while waiting.
+        Raises: TypeError for a bad `exception`.
+
+            >>> import gilpool
+            >>> pool = gilpool.Pool()
+            >>> task = pool.spawn(gilpool.sleep, 1000)
+            >>> pool.killone(task)
+            >>> task.successful()
+            True
+        """
+        if task in self and self._not_dying_yet([task]):
+            task.kill(exception, block=block, timeout=timeout)
+
+
+def raise_first_error(tasks: Iterable[object]) -> None:
+    """Raise what the first of the tasks that failed raised; nothing if none did."""
+    for task in tasks:
+        if is_ready(task):
+            raise_error_of(task)
