@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import gilpool
+from _ci_skips import pytest_configure as pytest_configure
 from gilpool import _core
 
 SETTLES_WITHIN = 10.0
