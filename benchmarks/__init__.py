@@ -10,5 +10,7 @@ General layout, in the order in which a reader needs it:
 - `results`    medians, pairwise ratios, verdicts on targets
 - `machine`    on what, with which versions and under which load it ran
 - `report`, `export`, `plot`, `progress`   table, JSON, picture, and the display meanwhile
+- `pools`, `busy`, `distribution`, `honesty`   every pool behind the same words, work that computes,
+  percentiles, proofs that a pool plays fair; `load_plot`, `ticker_plot`   two pictures of their own
 - `catalogue`  the list of benchmarks; each one is a module of its own name
 """

@@ -7,7 +7,7 @@ from typing import cast
 
 from benchmarks.declare import Benchmark
 
-NAMES = ("experiment",)
+NAMES = ("experiment", "spawn", "map", "round_trip", "loads", "ticker", "sleepers")
 
 
 def load(name: str) -> Benchmark:
