@@ -37,7 +37,7 @@ struct PoolOptions {
     std::size_t blocking_cap = 0;  // 0: thread_allowance()
     std::chrono::nanoseconds idle_timeout = std::chrono::seconds(10);
     /// How long a worker that ran out of work looks for more before it parks.
-    std::chrono::nanoseconds search_spin = std::chrono::microseconds(5);
+    std::chrono::nanoseconds search_spin = std::chrono::microseconds(1);
     std::size_t stack_size = 0;    // 0: the platform's default
     const char* name = "gilpool";  // of the threads, at most 15 characters
     /// How threads are made; tests put a failing one here.

@@ -60,13 +60,6 @@ class Pool::Impl {
         int creations = 0;
     };
 
-    /// A thread that has ended or is about to, and is yet to be joined.
-    struct Exited {
-        pthread_t handle{};
-        long kernel_id = 0;
-        bool present = false;
-    };
-
     JobQueue& queue(Lane lane) noexcept { return lane == Lane::cpu ? cpu_ : blocking_; }
     std::size_t most_threads_locked() const noexcept { return token_limit_ + blocking_cap_; }
 
@@ -109,7 +102,8 @@ class Pool::Impl {
     void unlink_locked(Worker& me) noexcept;
     void end(Worker& me);
     void leave(Worker& me);
-    static void join_exited(const Exited& exited);
+    void reap_finished();
+    void join_exited();
     Worker* retire_idle_locked() noexcept;
     static void wake_chain(Worker* first) noexcept;
     bool wait_for_exits(TimePoint deadline, bool (Impl::*enough)() const noexcept);
@@ -158,8 +152,8 @@ class Pool::Impl {
     std::size_t blocking_cap_ = 0;
     TimePoint no_thread_until_ = TimePoint::min();  // the system refused one
     ThreadHooks hooks_;
-    Exited last_exited_;
-    WaitList exits_;  // who waits for threads to end
+    Worker* exited_ = nullptr;  // have left, and are yet to be joined and freed
+    WaitList exits_;            // who waits for threads to end
 
     std::uint64_t executed_ = 0;
     std::uint64_t taken_back_ = 0;

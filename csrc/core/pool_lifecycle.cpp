@@ -47,7 +47,7 @@ long kernel_id_of_this_thread() noexcept {
 /// threads when it forks: wait until its id means nothing any more.
 void wait_until_unknown_to_kernel(long kernel_id) noexcept {
 #if defined(__linux__)
-    constexpr int kMostLooks = 10'000;  // an id can be reused at once by another thread of ours
+    constexpr int kMostLooks = 1'000;  // an id can be reused at once by another thread of ours
     for (int look = 0; look < kMostLooks; ++look) {
         if (syscall(SYS_tgkill, getpid(), kernel_id, 0) != 0) {
             return;
@@ -156,30 +156,71 @@ void Pool::Impl::end(Worker& me) {
 }
 
 void Pool::Impl::leave(Worker& me) {
-    Exited before;
+    me.kernel_id = kernel_id_of_this_thread();
+    // Before this thread counts as gone, after which the pool may be destroyed. It waits for
+    // nobody: were each to join the one before, they would pile up as fast as new ones are made.
+    reap_finished();
+    bool abandoned = false;
     {
         std::lock_guard guard(lock_);
-        if (!me.abandoned) {
-            before = last_exited_;
-            last_exited_ = {pthread_self(), kernel_id_of_this_thread(), true};
+        abandoned = me.abandoned;
+        if (!abandoned) {
             unlink_locked(me);
+            me.next = exited_;
+            exited_ = &me;
             --retiring_;
             ++retired_;
             // Under the lock: once it is free, whoever waits for this may destroy the pool.
             exits_.notify_all();
         }
     }
-    // Each joins the one before: no detached threads, and one join at the end waits for all.
-    if (before.present) {
-        join_exited(before);
+    if (abandoned) {
+        delete &me;
     }
-    delete &me;
 }
 
-void Pool::Impl::join_exited(const Exited& exited) {
-    if (exited.present) {
-        pthread_join(exited.handle, nullptr);
-        wait_until_unknown_to_kernel(exited.kernel_id);
+/// Frees the threads that have ended since, without waiting for any.
+void Pool::Impl::reap_finished() {
+#if defined(__linux__)
+    Worker* worker = nullptr;
+    {
+        std::lock_guard guard(lock_);
+        worker = std::exchange(exited_, nullptr);
+    }
+    Worker* unfinished = nullptr;
+    Worker* last_unfinished = nullptr;
+    while (worker != nullptr) {
+        Worker* const following = worker->next;
+        if (pthread_tryjoin_np(worker->handle, nullptr) == 0) {
+            delete worker;
+        } else {
+            worker->next = unfinished;
+            unfinished = worker;
+            last_unfinished = last_unfinished != nullptr ? last_unfinished : worker;
+        }
+        worker = following;
+    }
+    if (unfinished != nullptr) {
+        std::lock_guard guard(lock_);
+        last_unfinished->next = exited_;
+        exited_ = unfinished;
+    }
+#endif
+}
+
+/// Waits for all that have left: afterwards the kernel knows nothing of them either.
+void Pool::Impl::join_exited() {
+    Worker* worker = nullptr;
+    {
+        std::lock_guard guard(lock_);
+        worker = std::exchange(exited_, nullptr);
+    }
+    while (worker != nullptr) {
+        Worker* const following = worker->next;
+        pthread_join(worker->handle, nullptr);
+        wait_until_unknown_to_kernel(worker->kernel_id);
+        delete worker;
+        worker = following;
     }
 }
 
@@ -247,13 +288,11 @@ bool Pool::Impl::retire_free_workers(TimePoint deadline) {
         sched_yield();
     }
     const bool gone = wait_for_exits(deadline, &Impl::none_retiring_locked);
-    Exited last;
     {
         std::lock_guard guard(lock_);
         --quiescing_;
-        last = std::exchange(last_exited_, {});
     }
-    join_exited(last);
+    join_exited();
     return gone;
 }
 
@@ -313,15 +352,9 @@ std::size_t Pool::Impl::shutdown(TimePoint deadline, OnShutdown policy) {
             break;
         }
     }
-    Exited last;
-    std::size_t left_behind = 0;
-    {
-        std::lock_guard guard(lock_);
-        last = std::exchange(last_exited_, {});
-        left_behind = abandoned_;
-    }
-    join_exited(last);
-    return left_behind;
+    join_exited();
+    std::lock_guard guard(lock_);
+    return abandoned_;
 }
 
 bool Pool::Impl::pop_any_locked(Job& job) noexcept {
@@ -394,14 +427,14 @@ void Pool::Impl::prepare_fork() {
     lock_.lock();
     ++quiescing_;
     const TimePoint patience = deadline_after(std::chrono::steady_clock::now(), kForkPatience);
-    bool may_retire =
-        hooks_.on_exit == nullptr && (threads_ + retiring_ != 0 || last_exited_.present);
+    const bool any = threads_ + retiring_ != 0 || exited_ != nullptr;
+    bool may_retire = any && hooks_.on_exit == nullptr;
     while (may_retire) {
         lock_.unlock();
         // Not as a blocking region: this thread may be a worker of a pool that is locked already.
         const bool gone = retire_free_workers(patience);
         lock_.lock();
-        const bool enough = none_free_locked() && !last_exited_.present;
+        const bool enough = none_free_locked() && exited_ == nullptr;
         may_retire = gone && !enough && std::chrono::steady_clock::now() < patience;
     }
     for (const auto& token : tokens_) {

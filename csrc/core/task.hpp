@@ -141,8 +141,7 @@ WaitResult wait_all(std::span<Task* const> tasks, TimePoint deadline);
 /// What wait_any() found.
 struct AnyFinished {
     WaitResult result;
-    std::size_t
-        index;  // of a finished task, if `finished` (or, if `abandoned`, of an abandoned one)
+    std::size_t index;  // of the task that has finished, or is abandoned
 };
 
 /// wait_any() waits until at least one task has finished; at least one must be given. If no worker

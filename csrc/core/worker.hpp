@@ -43,6 +43,7 @@ struct Worker {
     /// Pool's lock: `handle` is valid.
     bool started = false;
     pthread_t handle{};
+    long kernel_id = 0;  // set when it leaves
 
     // Pool's lock: neighbours in the idle stack (the top is the last that parked), and among all
     // workers.

@@ -112,8 +112,8 @@ TEST(JobQueue, BehavesLikeADeque) {
                 model.pop_front();
             }
         } else if (!model.empty()) {
-            const auto victim =
-                model.begin() + static_cast<std::ptrdiff_t>(random.below(model.size()));
+            const auto index = static_cast<std::ptrdiff_t>(random.below(model.size()));
+            const auto victim = model.begin() + index;
             ASSERT_TRUE(queue.erase(victim->place));
             model.erase(victim);
         }

@@ -170,8 +170,7 @@ TEST(PoolFork, AJobMayForkAndTheChildIsAnOrdinaryThread) {
 
 TEST(PoolFork, AJobThatReturnsInTheChildEndsItsThreadAndNothingElse) {
     if (testing::kSanitized) {
-        GTEST_SKIP()
-            << "what the sanitizers do at exit needs the main thread, which the child lacks";
+        GTEST_SKIP() << "the sanitizers' own exit needs the main thread, which the child lacks";
     }
     Pool pool(small());
     struct Visit {
@@ -282,7 +281,8 @@ TEST(PoolForkStress, ManyForksUnderLoadLoseAndLeakNothing) {
     if (!testing::kSanitized) {
         // A few stacks more or less are cached, and a few threads more or less exist at any moment.
         EXPECT_LE(testing::mappings(), mappings + 100);
-        EXPECT_LE(testing::heap_in_use(), heap + 20'000 + static_cast<std::size_t>(forks) * 8);
+        // The two queues keep up to 16 blocks of 4 kB each, from when a burst first needs them.
+        EXPECT_LE(testing::heap_in_use(), heap + 160'000 + static_cast<std::size_t>(forks) * 8);
     }
     stop = true;
     for (std::thread& thread : load) {

@@ -321,8 +321,10 @@ TEST(Pool, ResizeLetsMoreOrFewerJobsRunAtOnce) {
     EXPECT_EQ(pool.stats().blocking_cap, 1U);
     Latch again(1);
     pool.post(&count_down, &again, Lane::cpu);
-    ASSERT_TRUE(eventually(
-        [&] { return pool.stats().idle + pool.stats().running == pool.stats().threads; }));
+    ASSERT_TRUE(eventually([&] {
+        const PoolStats now = pool.stats();
+        return now.idle + now.running == now.threads;
+    }));
     EXPECT_EQ(again.count(), 1U);  // the one token is behind the gate
     gate.open();
     again.wait();
