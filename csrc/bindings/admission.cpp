@@ -32,8 +32,16 @@ using std::chrono::nanoseconds;
 /// that come back reads as a computing runner: 0.75 instead of 0.89 of the best pool on mixed
 /// tasks.
 constexpr microseconds kForcedAfter{4'500};
+constexpr milliseconds kSwitchInterval{5};
 /// A GIL that is free for this long is not just between two hands.
 constexpr microseconds kSeenFreeFor{30};
+/// A spare that waited this long among workers that come back from blocking was one contender more
+/// for a GIL that is used up; so the next one lets as much time pass before it asks. With 0.1 ms
+/// waits (0.96 -> 1.01 of the best pool) fewer threads do the same work; four times the wait, up to
+/// 2 ms, was too long for mixed tasks (1.05 -> 0.96).
+constexpr microseconds kContended{100};
+constexpr microseconds kLongestPause{500};
+constexpr nanoseconds kNoPause{0};
 constexpr microseconds kShortestNap{30};
 constexpr microseconds kLongestNap{2'000};
 /// A thread that was forced off the GIL waits for it again within 20-60 us.
@@ -56,6 +64,8 @@ std::atomic<int> g_active{0};  ///< runners of the present term; written under t
 std::atomic<core::TimePoint::rep> g_last_progress{0};  ///< a task finished, a runner came
 std::atomic<int> g_admissions{0};                      ///< since a task finished
 std::atomic<bool> g_spare_naps{false};
+/// Since when the spare waits for the GIL; 0: it does not.
+std::atomic<core::TimePoint::rep> g_spare_asks_since{0};
 /// A thread that is not ours keeps the GIL while runners block. Written by the spare.
 std::atomic<bool> g_others_compute{false};
 Mode g_mode;
@@ -68,6 +78,7 @@ AdmissionCounters g_counters;
 // --- the spare's own
 constinit thread_local std::int64_t t_gil_wait_ns = 0;
 core::Parker g_nap;
+nanoseconds g_pause{0};  ///< what the next spare waits before it asks for the GIL
 SpinHabit g_idle_habit;
 SpinHabit g_gil_habit;
 
@@ -77,6 +88,13 @@ core::TimePoint::rep ticks(core::TimePoint when) {
 
 void note_progress(core::TimePoint now) {
     g_last_progress.store(ticks(now), std::memory_order_relaxed);
+}
+
+/// True if the spare has waited for the GIL for longer than a forced switch takes: then C code
+/// keeps it that never looks whether somebody wants it.
+bool spare_waits_in_vain(core::TimePoint now) {
+    const core::TimePoint::rep since = g_spare_asks_since.load(std::memory_order_relaxed);
+    return since != 0 && ticks(now) - since > core::TimePoint::duration(kSwitchInterval).count();
 }
 
 bool head_waits_too_long(core::TimePoint now, core::TimePoint since) {
@@ -186,6 +204,7 @@ bool intrudes(Chance chance, nanoseconds waited) {
         if (chance == Chance::at_gil) {
             g_mode.spare_got_in_quickly();
             g_others_compute = false;
+            g_pause = waited > kContended ? std::min<nanoseconds>(waited, kLongestPause) : kNoPause;
             ++g_counters.quick;
         } else {
             ++g_counters.polled;
@@ -278,15 +297,24 @@ bool come_in() {
             since = core::monotonic_now();
             continue;
         }
+        if (g_pause > kNoPause && g_active.load() > 0) {
+            nap(g_pause);
+            g_pause = kNoPause;
+            continue;
+        }
         if (g_active.load() == 0 && gil_words_are_readable()) {
             // Who queued the work is likely to wait for it soon, and lets the GIL go then.
             g_gil_habit.try_until(kSpin, [] { return gil_holder() == nullptr; });
         }
         const core::TimePoint asked = core::monotonic_now();
+        g_spare_asks_since.store(ticks(asked), std::memory_order_relaxed);
         WorkerThreadState::attach();
+        g_spare_asks_since.store(0, std::memory_order_relaxed);
         t_gil_wait_ns = (core::monotonic_now() - asked).count();
         Runner* const runner = own_runner();
-        if (chance != Chance::admitted && g_active.load() > 0 &&
+        // At a task boundary nobody is a hog any more: an admission that comes in by a courtesy
+        // only would take what was meant for others.
+        if ((chance != Chance::admitted || courtesy_is_open()) && g_active.load() > 0 &&
             intrudes(chance, core::monotonic_now() - asked)) {
             if (!gil_words_are_readable()) {
                 nap(kLongestNap);  // no look can tell when to come back
@@ -328,7 +356,16 @@ bool goes_on_after_task(Runner* runner, core::TimePoint now) {
         wake_collected();
     }
     if (was_active && work_is_queued()) {
-        offer_gil_between_tasks(tasks_block, now);
+        if (!tasks_block) {
+            offer_gil_between_tasks(now);
+        } else if (spare_waits_in_vain(now)) {
+            offer_gil_to_waiters(now);
+        }
+        // Meanwhile a spare may have taken over; two that compute would only take turns.
+        if (runner->term != g_term && !g_mode.tasks_block() && g_active.load() > 0) {
+            ++g_counters.parked;
+            return false;
+        }
     }
     return true;
 }

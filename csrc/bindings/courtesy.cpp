@@ -79,7 +79,7 @@ bool see_woken_take_it(const PyThreadState** taker) {
 }
 
 /// A hand-over as it should be, GIL released throughout. True if somebody had the GIL.
-bool serve_waiters(nanoseconds released_in, core::TimePoint now) {
+bool serve_waiters(nanoseconds released_in, core::TimePoint now, bool look_out) {
     if (!gil_words_are_readable()) {
         if (released_in > kWokeSomebody) {
             std::this_thread::sleep_for(kBlindWait);
@@ -92,7 +92,7 @@ bool serve_waiters(nanoseconds released_in, core::TimePoint now) {
         if (!see_woken_take_it(&taker)) {
             return false;
         }
-    } else if (now - g_last_lookout > kLookoutEvery * (1 << g_lookout_failures)) {
+    } else if (look_out && now - g_last_lookout > kLookoutEvery * (1 << g_lookout_failures)) {
         g_last_lookout = now;
         ++g_counters.lookouts;
         if (!see_it_taken(kLookout, &taker)) {
@@ -108,6 +108,24 @@ bool serve_waiters(nanoseconds released_in, core::TimePoint now) {
     return true;
 }
 
+void offer(bool look_out) {
+    ++g_counters.offered;
+    g_open.store(true);
+    const core::TimePoint before = core::monotonic_now();
+    PyThreadState* const state = PyEval_SaveThread();
+    const core::TimePoint after = core::monotonic_now();
+    const bool served = serve_waiters(after - before, after, look_out);
+    PyEval_RestoreThread(state);
+    g_open.store(false);
+    restart_courtesy_clock();
+    if (served) {
+        ++g_counters.taken;
+        if (g_last_offer - after > kForcedAfter) {
+            g_next_offer_after = kSwitchInterval;
+        }
+    }
+}
+
 }  // namespace
 
 void restart_courtesy_clock() {
@@ -116,8 +134,8 @@ void restart_courtesy_clock() {
     g_next_offer_after = kOfferEvery;
 }
 
-void offer_gil_between_tasks(bool tasks_block, core::TimePoint now) {
-    if (now - g_last_offer < (tasks_block ? nanoseconds(kSwitchInterval) : g_next_offer_after)) {
+void offer_gil_between_tasks(core::TimePoint now) {
+    if (now - g_last_offer < g_next_offer_after) {
         return;
     }
     // Time off the GIL does not count, and the wall alone would count it. But a task may also sleep
@@ -128,20 +146,12 @@ void offer_gil_between_tasks(bool tasks_block, core::TimePoint now) {
         nanoseconds(thread_cpu_ns() - g_cpu_at_last_offer) < g_next_offer_after) {
         return;
     }
-    ++g_counters.offered;
-    g_open.store(true);
-    const core::TimePoint before = core::monotonic_now();
-    PyThreadState* const state = PyEval_SaveThread();
-    const core::TimePoint after = core::monotonic_now();
-    const bool served = serve_waiters(after - before, after);
-    PyEval_RestoreThread(state);
-    g_open.store(false);
-    restart_courtesy_clock();
-    if (served) {
-        ++g_counters.taken;
-        if (g_last_offer - after > kForcedAfter) {
-            g_next_offer_after = kSwitchInterval;
-        }
+    offer(true);
+}
+
+void offer_gil_to_waiters(core::TimePoint now) {
+    if (now - g_last_offer >= kSwitchInterval) {
+        offer(false);
     }
 }
 

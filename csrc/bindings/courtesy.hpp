@@ -16,10 +16,14 @@
 
 namespace gilpool::bindings {
 
-/// Between two tasks of an active runner, with more queued: offers the GIL if it has been held for
-/// a while since the last time. While tasks block that is rarely so: who wants the GIL gets it
-/// then, and with thousands of sleepers frequent courtesies would be ruinous.
-void offer_gil_between_tasks(bool tasks_block, core::TimePoint now);
+/// Between two tasks of an active runner, with more queued, while tasks compute: offers the GIL if
+/// it has been held for a while since the last time.
+void offer_gil_between_tasks(core::TimePoint now);
+
+/// The same while tasks block, and somebody is known to have waited in vain; at most once in a
+/// switch interval. Otherwise who wants the GIL gets it then anyway: regular courtesies were
+/// pointless (0.73 of the best pool on hashing tasks) and ruinous with thousands of sleepers.
+void offer_gil_to_waiters(core::TimePoint now);
 
 /// The calling thread has just taken the GIL after a time without: counts anew from here.
 void restart_courtesy_clock();

@@ -21,7 +21,8 @@ namespace {
 constexpr Py_ssize_t kNobodyWaits = std::numeric_limits<Py_ssize_t>::max();
 
 struct MailboxObject {
-    PyObject_HEAD std::deque<PyObject*> items;  ///< strong
+    PyObject_HEAD
+    std::deque<PyObject*> items;  ///< strong
     /// The fewest items that any receiver waits for; all are told when there are as many, look, and
     /// say again what they wait for.
     Py_ssize_t wanted;

@@ -81,6 +81,24 @@ void return_slot(PoolObject* pool) {
     pool->slot_waiters.notify_one();
 }
 
+void take_guest_slot(PoolObject* pool) {
+    ++pool->guests;
+    take_slot(pool);
+}
+
+void return_guest_slot(PoolObject* pool) {
+    if (pool->guests > 0) {
+        --pool->guests;
+        return_slot(pool);
+    }
+}
+
+void drop_guest_slots(PoolObject* pool) {
+    while (pool->guests > 0) {
+        return_guest_slot(pool);
+    }
+}
+
 bool lend_own_slot() {
     TaskObject* const task = current_task();
     if (task == nullptr || task->pool == nullptr || task->lends_slot) {
@@ -248,6 +266,7 @@ void fail_inherited_tasks() {
             }
         }
         PoolObject* const next = pool->next_active;
+        drop_guest_slots(pool);
         Py_DECREF(as_object(pool));
         pool = next;
     }

@@ -191,7 +191,7 @@ PyObject* pool_take_slot(PyObject* self, PyObject* timeout) {
         return nullptr;
     }
     if (outcome == WaitOutcome::notified) {
-        take_slot(as_pool(self));
+        take_guest_slot(as_pool(self));
     }
     return PyBool_FromLong(outcome == WaitOutcome::notified);
 }

@@ -55,7 +55,7 @@ PyObject* pool_free_count(PyObject* self, PyObject*) {
 }
 
 PyObject* pool_return_slot(PyObject* self, PyObject*) {
-    return_slot(as_pool(self));
+    return_guest_slot(as_pool(self));
     Py_RETURN_NONE;
 }
 
@@ -302,6 +302,7 @@ void pool_dealloc(PyObject* self) {
         PyObject_ClearWeakRefs(self);
     }
     pool_clear(self);
+    drop_guest_slots(pool);
     Py_CLEAR(pool->name);
     pool->empty_waiters.~WaitList();
     pool->slot_waiters.~WaitList();
@@ -419,8 +420,9 @@ PyObject* join_all(PyObject*, PyObject* timeout) {
     if (!deadline) {
         return nullptr;
     }
-    if (current_task() != nullptr) {
-        PyErr_SetString(PyExc_RuntimeError, "a task cannot wait for every task, itself included");
+    if (is_serving_thread()) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "a task or link cannot wait for every task, itself included");
         return nullptr;
     }
     JoinResult result = JoinResult::empty;

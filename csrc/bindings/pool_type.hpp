@@ -2,8 +2,8 @@
 // threads. Everything here is called with the GIL held, which is the lock of every list and
 // counter.
 //
-// Invariant: tracked == queued + running + slots taken for tasks that run elsewhere; the pool is
-// linked in the list of active pools exactly while tracked > 0, and each queued or running task
+// Invariant: tracked == queued + running + guests (slots taken for what runs elsewhere); the pool
+// is linked in the list of active pools exactly while tracked > 0, and each queued or running task
 // holds a reference to it. lent counts running tasks that wait in our API: their slots are free for
 // others meanwhile, so a pool never waits for itself. A task that comes back from such a wait may
 // make the pool one too full.
@@ -40,9 +40,11 @@ struct PoolCounters {
 };
 
 struct PoolObject {
-    PyObject_HEAD Py_ssize_t size;  ///< most tasks tracked at once; -1: no limit
+    PyObject_HEAD
+    Py_ssize_t size;  ///< most tasks tracked at once; -1: no limit
     Py_ssize_t tracked;
     Py_ssize_t lent;
+    Py_ssize_t guests;
     TaskList queued;
     TaskList running;
     PoolCounters counters;
@@ -91,6 +93,15 @@ bool is_full(const PoolObject* pool);
 /// Counts one more task or slot, and one fewer.
 void take_slot(PoolObject* pool);
 void return_slot(PoolObject* pool);
+
+/// The same for what runs elsewhere. Returning more than were taken does nothing: a forked child
+/// has dropped those of its parent.
+void take_guest_slot(PoolObject* pool);
+void return_guest_slot(PoolObject* pool);
+
+/// Gives up every guest's slot: the pool itself goes, for guests do not keep it, or the process is
+/// a forked child.
+void drop_guest_slots(PoolObject* pool);
 
 /// Before a wait of ours: lends the slot of the task that the calling thread runs. False if there
 /// is none to lend or it is lent already; otherwise take_own_slot_back() must follow.

@@ -17,8 +17,25 @@ PyObject* type_of(PyObject* object) {
     return reinterpret_cast<PyObject*>(Py_TYPE(object));
 }
 
+/// A Python function. Made at import, when no exception can be pending; lives as long as the
+/// interpreter.
+PyObject* g_do_nothing = nullptr;
+
+/// Takes back the exception that is pending on the calling thread, if there is one.
+///
+/// Up to CPython 3.12 the interpreter notes in one flag that *some* thread has one, and only
+/// raising it takes the note back: cancelled in the plain way it stands for good, every thread then
+/// takes the slow path at every check, and a traced one hangs (3.11). So it is raised, where
+/// nothing is, and dropped.
 void take_back_asynchronous_exception(TaskObject* task) {
-    PyThreadState_SetAsyncExc(task->thread, nullptr);
+    // Raising may fail for want of stack or memory; and while it runs a second kill may come.
+    for (int attempts = 0; asynchronous_exception_is_pending() && attempts < 10; ++attempts) {
+        Py_XDECREF(PyObject_CallNoArgs(g_do_nothing));
+        PyErr_Clear();
+    }
+    if (asynchronous_exception_is_pending()) {
+        PyThreadState_SetAsyncExc(task->thread, nullptr);
+    }
 }
 
 }  // namespace
@@ -97,6 +114,16 @@ void settle_kill(TaskObject* task, PyObject** value, PyObject** exception) {
     }
     Py_XSETREF(*exception, killer);
     Py_CLEAR(*value);
+}
+
+int prepare_kill() {
+    PyObject* const globals = PyDict_New();
+    if (globals == nullptr) {
+        return -1;
+    }
+    g_do_nothing = PyRun_String("lambda: None", Py_eval_input, globals, globals);
+    Py_DECREF(globals);
+    return g_do_nothing != nullptr ? 0 : -1;
 }
 
 PyObject* kill_exception_argument(PyObject* argument) {

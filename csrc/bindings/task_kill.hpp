@@ -22,6 +22,9 @@ struct TaskObject;
 /// one.
 bool kill_task(TaskObject* task, PyObject* exception);
 
+/// Makes what killing needs, at import; -1 with an exception set on failure.
+int prepare_kill();
+
 /// Ends `task` with `exception` (an instance; its reference is taken) if it has not begun; says
 /// whether.
 bool cancel_task(TaskObject* task, PyObject* exception);

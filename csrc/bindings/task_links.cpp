@@ -109,9 +109,18 @@ bool remove_link(TaskObject* task, PyObject* callback) {
     return true;
 }
 
-void run_links(TaskObject* task) {
+void run_links(TaskObject* task, bool of_daemon) {
     if (is_serving_thread() && current_task() == nullptr) {
+        // The task has left its pool, but exit must wait for its links, too. A daemon's may be cut
+        // short.
+        PoolObject* const keeper = of_daemon ? nullptr : internal_pool();
+        if (keeper != nullptr) {
+            take_guest_slot(keeper);
+        }
         call_links(task);
+        if (keeper != nullptr) {
+            return_guest_slot(keeper);
+        }
     } else {
         call_links_on_a_worker(task);
     }

@@ -23,8 +23,8 @@ bool add_link(TaskObject* task, PyObject* callback, LinkKind kind);
 bool remove_link(TaskObject* task, PyObject* callback);
 
 /// Calls and drops the links of a done task, here if the calling thread is a worker between tasks,
-/// else on one.
-void run_links(TaskObject* task);
+/// else on one. `of_daemon`: it belonged to a pool that exit does not wait for.
+void run_links(TaskObject* task, bool of_daemon);
 
 /// Adds _run_links, what such a worker calls, to `module`.
 int add_link_functions(PyObject* module);

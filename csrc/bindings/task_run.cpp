@@ -54,7 +54,7 @@ void finish_task(TaskObject* task, PyObject* value, PyObject* exception) {
     task->waiters.notify_all();
     drop_call(task);
     if (task->links != nullptr) {
-        run_links(task);
+        run_links(task, pool->daemon);
     }
     Py_DECREF(as_object(pool));
     Py_DECREF(as_object(task));

@@ -10,6 +10,7 @@
 #include "bindings/compat.hpp"
 #include "bindings/errors.hpp"
 #include "bindings/pool_type.hpp"
+#include "bindings/task_kill.hpp"
 #include "bindings/task_methods.hpp"
 
 namespace gilpool::bindings {
@@ -221,7 +222,7 @@ PyType_Spec task_spec = {"gilpool.Task", sizeof(TaskObject), 0,
 int add_task_type(PyObject* module) {
     task_type =
         reinterpret_cast<PyTypeObject*>(PyType_FromModuleAndSpec(module, &task_spec, nullptr));
-    if (task_type == nullptr) {
+    if (task_type == nullptr || prepare_kill() != 0) {
         return -1;
     }
     return PyModule_AddObjectRef(module, "Task", reinterpret_cast<PyObject*>(task_type));

@@ -37,7 +37,8 @@ struct TaskTimes {
 inline constexpr int kInlineArguments = 4;
 
 struct TaskObject {
-    PyObject_HEAD PyObject* function;  ///< dropped, like the arguments, as soon as the task is done
+    PyObject_HEAD
+    PyObject* function;  ///< dropped, like the arguments, as soon as the task is done
     /// arguments[-1] belongs to the callee while it is called, as vectorcall allows.
     PyObject* callee_slot;
     PyObject* inline_arguments[kInlineArguments];
