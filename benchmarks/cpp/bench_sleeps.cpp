@@ -112,7 +112,7 @@ class InReactor {
         const auto now = Clock::now();
         std::ptrdiff_t ended = 0;
         for (const core::TimedWait* wait = first; wait != nullptr; wait = wait->next()) {
-            if (wait->result() == decltype(wait->result())::due) {
+            if (wait->result() == core::WaitEnd::due) {
                 own.ledger_.end(static_cast<std::size_t>(wait - own.waits_), now);
             }
             ++ended;

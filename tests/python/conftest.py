@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,14 +31,27 @@ def _nothing_is_left_behind() -> Iterator[None]:
     gc.collect()
     tasks_before, threads_before = gilpool.stats()["task_objects"], os_threads()
     yield
+    # Links run on after the tasks they belong to.
+    assert gilpool.wait(timeout=SETTLES_WITHIN), "tasks are still queued or running"
     gc.collect()
-    assert gilpool.stats()["tasks"] == 0, "tasks are still queued or running"
     assert gilpool.stats()["task_objects"] <= tasks_before, "Task objects are kept alive"
     # A worker may still be on its way back from its last task; one that stays is a leak.
     deadline = time.monotonic() + SETTLES_WITHIN
     while os_threads() > threads_before and time.monotonic() < deadline:
         time.sleep(0.001)
     assert os_threads() <= threads_before, "threads are left"
+
+
+@pytest.fixture
+def reports(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[BaseException]]:
+    """The exceptions that nobody fetched, as they are reported to threading.excepthook."""
+    exceptions: list[BaseException] = []
+    monkeypatch.setattr(
+        threading, "excepthook", lambda arguments: exceptions.append(arguments.exc_value)
+    )
+    yield exceptions
+    gc.collect()
+    exceptions.clear()
 
 
 Script = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -225,7 +225,7 @@ def test_context_left_by_an_exception_warns_of_what_is_stuck(
 def test_cancelled_tasks_never_run_and_succeed_with_task_exit() -> None:
     ran: list[int] = []
     pool = gilpool.Pool()
-    tasks = [pool.spawn(ran.append, number) for number in range(100)]
+    tasks: list[gilpool.Task[Any]] = [pool.spawn(ran.append, number) for number in range(100)]
     pool._cancel_queued()
     pool.join()
 

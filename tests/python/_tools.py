@@ -1,0 +1,68 @@
+"""What several tests of tasks and pools need: tasks that stay running, or stay queued."""
+
+import contextlib
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import gilpool
+
+PATIENCE = 30.0
+"""Seconds until a wait in a test counts as a hang; far more than any machine needs."""
+
+
+class Held:
+    """Tasks that run, off the GIL in foreign code, until they are released."""
+
+    def __init__(self, pool: Any = None, count: int = 1) -> None:
+        self._go = threading.Event()
+        self._begun = threading.Semaphore(0)
+        spawner = pool if pool is not None else gilpool.default_pool
+        self.tasks: list[gilpool.Task[str]] = [spawner.spawn(self._run) for _ in range(count)]
+        for _ in range(count):
+            assert self._begun.acquire(timeout=PATIENCE)
+
+    @property
+    def task(self) -> "gilpool.Task[str]":
+        return self.tasks[0]
+
+    def _run(self) -> str:
+        self._begun.release()
+        assert self._go.wait(PATIENCE)
+        return "released"
+
+    def __enter__(self) -> "Held":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def release(self) -> None:
+        self._go.set()
+        for task in self.tasks:
+            task.join()
+
+
+@contextlib.contextmanager
+def gil_kept() -> Iterator[None]:
+    """Nobody else runs Python code in this block, unless it waits: what it spawns stays queued."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1000)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(interval)
+
+
+def settle() -> None:
+    """Wait until no task is left anywhere, links included."""
+    assert gilpool.wait(timeout=PATIENCE)
+
+
+def fail(error: BaseException) -> None:
+    raise error
+
+
+def fail_with(kind: type[BaseException], *args: Any) -> None:
+    raise kind(*args)

@@ -1,0 +1,263 @@
+"""Who may run when: what the GIL-aware scheduler promises whatever the machine's speed.
+
+Every bound is a ratio to something measured in the same run, or far from what the broken
+behaviour would give.
+"""
+
+import hashlib
+import os
+import resource
+import threading
+import time
+
+import pytest
+
+import gilpool
+from conftest import Script
+from gilpool import _core
+
+TRIES = 3
+
+
+def compute(seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        pass
+
+
+def process_cpu() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def test_computing_tasks_share_few_threads() -> None:
+    """One runner at a time: of 300 tasks that never block, no more than a handful meet."""
+    running = most = 0
+    lock = threading.Lock()
+
+    def work() -> None:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        compute(0.0003)
+        with lock:
+            running -= 1
+
+    pool = gilpool.Pool()
+    for _ in range(300):
+        pool.spawn(work)
+    pool.join()
+
+    assert most <= 8
+
+
+def test_blocking_tasks_all_overlap() -> None:
+    """A barrier for 200 lets nobody through unless each task has a thread of its own."""
+    barrier = threading.Barrier(200, timeout=60)
+    tasks = [gilpool.spawn(barrier.wait) for _ in range(200)]
+
+    assert sorted(task.get() for task in tasks) == list(range(200))
+
+
+def test_short_tasks_are_not_starved_by_endless_ones() -> None:
+    stop = False
+
+    def endless() -> None:
+        while not stop:
+            pass
+
+    pool = gilpool.Pool()
+    for _ in range(3):
+        pool.spawn(endless)
+    try:
+        for task in [pool.spawn(pow, 2, n) for n in range(20)]:
+            task.get(timeout=60)
+    finally:
+        stop = True
+    pool.join()
+
+
+def test_tasks_that_block_begin_while_the_main_thread_computes() -> None:
+    begun = 0
+
+    def block() -> None:
+        nonlocal begun
+        begun += 1
+        time.sleep(0.001)
+
+    pool = gilpool.Pool()
+    for _ in range(20):
+        pool.spawn(block)
+    give_up = time.monotonic() + 60
+    while begun < 20 and time.monotonic() < give_up:
+        pass
+
+    assert begun == 20
+    pool.join()
+
+
+def test_waiting_tasks_lend_their_role() -> None:
+    """Each level waits for the next one, so a thousand workers have to come in one by one."""
+    pool = gilpool.Pool()
+
+    def level(n: int) -> int:
+        return 0 if n == 0 else int(pool.spawn(level, n - 1).get()) + 1
+
+    assert pool.spawn(level, 1000).get(timeout=60) == 1000
+
+
+def test_hashing_tasks_do_not_start_all_at_once() -> None:
+    """They leave the GIL free: nothing but the core count keeps them from running all together.
+
+    On free cores about one for each core runs at once. A task that others keep from the cores looks
+    as if it blocked, so a busy machine lets more in: half of them is what even that must not reach.
+    """
+    data = b"x" * 20_000_000
+    tasks = 40 + 10 * len(os.sched_getaffinity(0))
+    running = most = 0
+    lock = threading.Lock()
+
+    def work() -> None:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        hashlib.sha256(data).digest()
+        with lock:
+            running -= 1
+
+    peaks = []
+    for _ in range(TRIES):
+        most = 0
+        pool = gilpool.Pool()
+        for _ in range(tasks):
+            pool.spawn(work)
+        pool.join()
+        peaks.append(most)
+        if most <= tasks // 2:
+            return
+    pytest.fail(f"most of {tasks} hashing tasks at once: {peaks}")
+
+
+def test_threads_that_want_the_gil_get_it_between_tasks() -> None:
+    """A ticker beside computing tasks waits about a task, not a switch interval for each."""
+    pool = gilpool.Pool()
+    late = []
+    tries = []
+    for _ in range(TRIES):
+        late.clear()
+        for _ in range(400):
+            pool.spawn(compute, 0.001)
+        while len(pool) > 0:
+            begin = time.monotonic()
+            time.sleep(0.002)
+            late.append(time.monotonic() - begin - 0.002)
+        tries.append(sorted(late)[len(late) // 2])
+        if tries[-1] < 0.0035:  # a forced switch takes 5 ms and more
+            return
+    pytest.fail(f"median lateness in seconds: {tries}")
+
+
+def test_tasks_that_sleep_under_the_gil_let_others_in() -> None:
+    """C code that keeps the GIL hears no request to drop it: the task boundary is all there is."""
+    pool = gilpool.Pool()
+    for _ in range(100):
+        pool.spawn(gilpool.sleep_gil, 20)
+    turns = 0
+    while len(pool) > 0:
+        turns += 1
+        time.sleep(0.001)
+
+    assert turns >= 20
+
+
+def test_results_arrive_while_others_are_still_queued() -> None:
+    """Wake-ups are collected, but for milliseconds, not until the queue is empty."""
+    pool = gilpool.Pool()
+    tasks = [pool.spawn(compute, 0.001) for _ in range(1000)]
+    tasks[0].get()
+
+    assert len(pool) > 100
+    pool.join()
+
+
+def test_a_timed_out_wait_leaves_nothing_behind() -> None:
+    for _ in range(200):
+        task = gilpool.spawn(time.sleep, 0.0005)
+        try:
+            task.get(timeout=0.0005)
+        except gilpool.WaitTimeout:
+            task.join()
+        assert task.ready()
+
+
+def test_an_idle_process_burns_nothing() -> None:
+    tries = []
+    for _ in range(TRIES):
+        pool = gilpool.Pool()
+        for _ in range(1000):
+            pool.spawn(int)
+        pool.join()
+        before = process_cpu()
+        time.sleep(0.3)
+        tries.append(process_cpu() - before)
+        if tries[-1] < 0.003:  # 1 %
+            return
+    pytest.fail(f"CPU seconds in 0.3 idle ones: {tries}")
+
+
+def test_waiting_for_one_long_task_burns_next_to_nothing() -> None:
+    pool = gilpool.Pool()
+    before = process_cpu()
+    pool.spawn(time.sleep, 0.5).get()
+
+    assert process_cpu() - before < 0.05  # a spinning waiter would burn 0.5
+
+
+def test_all_of_this_works_without_the_interpreters_words(run_script: Script) -> None:
+    result = run_script(
+        """
+        import gilpool, threading, time
+        from gilpool import _core
+        _core._distrust_gil_words()
+        pool = gilpool.Pool()
+        barrier = threading.Barrier(100, timeout=30)
+        for _ in range(100):
+            pool.spawn(barrier.wait)
+        pool.join()
+        assert not barrier.broken
+        stop = False
+        def endless():
+            while not stop:
+                pass
+        hogs = [pool.spawn(endless) for _ in range(3)]
+        for task in [pool.spawn(pow, 2, n) for n in range(10)]:
+            task.get(timeout=30)
+        stop = True
+        pool.join()
+        def level(n):
+            return 0 if n == 0 else pool.spawn(level, n - 1).get() + 1
+        assert pool.spawn(level, 300).get(timeout=30) == 300
+        def compute():
+            end = time.monotonic() + 0.001
+            while time.monotonic() < end:
+                pass
+        for task in [pool.spawn(compute) for _ in range(300)]:
+            task.get(timeout=30)
+    """,
+        timeout=120,
+    )
+
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_counters_tell_what_happened() -> None:
+    before = _core._scheduling()["quick"]
+    pool = gilpool.Pool()
+    for _ in range(50):
+        pool.spawn(time.sleep, 0.02)
+    pool.join()
+
+    assert 0 <= _core._scheduling()["blocking_estimate"] <= 1
+    assert _core._scheduling()["quick"] >= before
