@@ -1,13 +1,12 @@
 // bindings/courtesy.cpp: the timed release, the hand-over, and when to be courteous.
 #include "bindings/courtesy.hpp"
 
-#include <time.h>
-
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <thread>
 
+#include "bindings/cpu_clock.hpp"
 #include "bindings/gil_words.hpp"
 #include "bindings/spinning.hpp"
 
@@ -51,12 +50,6 @@ nanoseconds g_next_offer_after{kOfferEvery};
 core::TimePoint g_last_lookout;
 int g_lookout_failures = 0;
 CourtesyCounters g_counters;
-
-std::int64_t thread_cpu_ns() {
-    timespec time{};
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-    return time.tv_sec * std::int64_t{1'000'000'000} + time.tv_nsec;
-}
 
 /// True if somebody took the GIL within `limit`; says who.
 bool see_it_taken(nanoseconds limit, const PyThreadState** taker) {

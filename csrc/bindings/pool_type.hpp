@@ -32,11 +32,6 @@ struct TaskList {
 struct PoolCounters {
     std::uint64_t spawned = 0;
     std::uint64_t finished = 0;
-    std::int64_t queued_ns = 0;  ///< sums over tasks that were measured
-    std::int64_t gil_wait_ns = 0;
-    std::int64_t wall_ns = 0;
-    std::int64_t cpu_ns = 0;
-    std::uint64_t measured = 0;
 };
 
 struct PoolObject {

@@ -1,12 +1,11 @@
 // bindings/task_run.cpp: the call, its context, its outcome.
 #include "bindings/task_run.hpp"
 
-#include <time.h>
-
 #include <new>
 
 #include "bindings/admission.hpp"
 #include "bindings/compat.hpp"
+#include "bindings/cpu_clock.hpp"
 #include "bindings/errors.hpp"
 #include "bindings/pool_type.hpp"
 #include "bindings/scheduler.hpp"
@@ -20,12 +19,6 @@ namespace gilpool::bindings {
 namespace {
 
 constinit thread_local TaskObject* t_current_task = nullptr;
-
-std::int64_t thread_cpu_ns() {
-    timespec now{};
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
-}
 
 std::int64_t ns_between(core::TimePoint from, core::TimePoint to) {
     return std::chrono::duration_cast<std::chrono::nanoseconds>(to - from).count();
