@@ -265,7 +265,9 @@ bool stays_for_more_work() {
 }  // namespace
 
 void set_work_queued(bool queued) {
-    g_work_queued.store(queued);
+    if (g_work_queued.load(std::memory_order_relaxed) != queued) {
+        g_work_queued.store(queued);
+    }
 }
 
 bool work_is_queued() {
@@ -335,10 +337,14 @@ void begin_task(Runner* runner) {
     list_runner(runner);
 }
 
-bool goes_on_after_task(Runner* runner, core::TimePoint now) {
+bool goes_on_after_task(Runner* runner) {
     runner->task.store(0, std::memory_order_relaxed);
-    note_progress(now);
     g_admissions.store(0, std::memory_order_relaxed);
+    const bool looks_at_clock = runner->clock.is_due();
+    const core::TimePoint now = looks_at_clock ? runner->clock.read() : core::TimePoint{};
+    if (looks_at_clock) {
+        note_progress(now);
+    }
     const bool tasks_block = g_mode.tasks_block();
     const bool was_active = runner->term == g_term;
     const int others = g_active.load(std::memory_order_relaxed) - (was_active ? 1 : 0);
@@ -352,10 +358,10 @@ bool goes_on_after_task(Runner* runner, core::TimePoint now) {
         ++g_counters.continued;
         restart_courtesy_clock();
     }
-    if (tasks_block || wakeups_are_overdue(now)) {
+    if (tasks_block || (looks_at_clock && wakeups_are_overdue(now))) {
         wake_collected();
     }
-    if (was_active && work_is_queued()) {
+    if (looks_at_clock && was_active && work_is_queued()) {
         if (!tasks_block) {
             offer_gil_between_tasks(now);
         } else if (spare_waits_in_vain(now)) {

@@ -16,7 +16,6 @@
 #include <cstdint>
 
 #include "bindings/runner.hpp"
-#include "core/clock.hpp"
 
 namespace gilpool::bindings {
 
@@ -43,7 +42,7 @@ bool come_in();
 void begin_task(Runner* runner);
 
 /// Notes that it has finished one and says whether it takes the next. GIL held.
-bool goes_on_after_task(Runner* runner, core::TimePoint now);
+bool goes_on_after_task(Runner* runner);
 
 /// Ends the role of `runner`: nothing is queued, or another one does it. GIL held.
 void step_down(Runner* runner);

@@ -41,6 +41,14 @@ inline bool asynchronous_exception_is_pending() {
     return PyThreadState_Get()->async_exc != nullptr;
 }
 
+/// Whether the memory of a dropped object may be kept for the next one: not where the collector
+/// knows every object by the memory it allocated.
+#ifdef Py_GIL_DISABLED
+inline constexpr bool kTaskStorageIsKept = false;
+#else
+inline constexpr bool kTaskStorageIsKept = true;
+#endif
+
 /// True from the moment attaching a thread is no longer possible.
 inline bool interpreter_is_finalizing() {
 #if PY_VERSION_HEX >= 0x030D0000

@@ -5,6 +5,8 @@
 
 #include "bindings/compat.hpp"
 #include "bindings/runner.hpp"
+#include "bindings/task_run.hpp"
+#include "bindings/task_storage.hpp"
 #include "bindings/worker_threads.hpp"
 
 namespace gilpool::bindings {
@@ -44,6 +46,10 @@ void WorkerThreadState::destroy() {
     }
     PyEval_RestoreThread(t_kept.state);
     unregister_worker_thread();
+    forget_blank_context();
+    while (release_some_task_storage()) {
+        PyEval_RestoreThread(PyEval_SaveThread());
+    }
     t_kept.state = nullptr;
     give_back_runner();
     PyGILState_Release(t_kept.token);

@@ -78,7 +78,9 @@ void return_slot(PoolObject* pool) {
         unlink_active(pool);
         pool->empty_waiters.notify_all();
     }
-    pool->slot_waiters.notify_one();
+    if (!pool->slot_waiters.empty()) {
+        pool->slot_waiters.notify_one();
+    }
 }
 
 void take_guest_slot(PoolObject* pool) {

@@ -90,7 +90,7 @@ void run_queue(Runner* runner) {
         }
         begin_task(runner);
         run_task(task);
-        if (!goes_on_after_task(runner, core::monotonic_now())) {
+        if (!goes_on_after_task(runner)) {
             break;
         }
     }

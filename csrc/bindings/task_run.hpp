@@ -16,6 +16,9 @@ void run_task(TaskObject* task);
 /// TaskExit, else the exception. The caller has unlinked the task and passes its reference on.
 void end_unstarted_task(TaskObject* task, PyObject* outcome);
 
+/// The calling worker ends: drops the context that it keeps for its next task.
+void forget_blank_context();
+
 /// In a forked child: ends a task that was queued or running in the parent. What other threads may
 /// have been using is leaked, not destroyed.
 void fail_inherited_task(TaskObject* task);

@@ -12,6 +12,7 @@
 #include "bindings/pool_type.hpp"
 #include "bindings/task_kill.hpp"
 #include "bindings/task_methods.hpp"
+#include "bindings/task_storage.hpp"
 
 namespace gilpool::bindings {
 
@@ -182,7 +183,11 @@ void task_dealloc(PyObject* self) {
     --live_tasks;
     task->waiters.~WaitList();
     PyTypeObject* const type = Py_TYPE(self);
-    type->tp_free(self);
+    if (type == task_type) {
+        free_task(task);
+    } else {
+        type->tp_free(self);
+    }
     Py_DECREF(type);
 }
 
@@ -237,7 +242,7 @@ TaskObject* new_task(PyTypeObject* type, PyObject* function, PyObject* const* ar
     }
     TaskObject* task = nullptr;
     if (type == task_type) {
-        task = PyObject_GC_New(TaskObject, type);
+        task = allocate_task(type);
     } else {  // a subclass has a __dict__ and slots to be zeroed, too
         task = as_task(type->tp_alloc(type, 0));
         if (task != nullptr) {

@@ -76,6 +76,10 @@ class WaitList {
     /// it returns the waiter is not touched any more.
     bool remove(Waiter& waiter) noexcept;
 
+    /// empty() looks without the lock: only for an owner that keeps every add() and remove() out
+    /// meanwhile by other means (the GIL, say).
+    bool empty() const noexcept { return last_ == nullptr; }
+
     /// notify_all() takes every waiter out and tells it.
     void notify_all() noexcept;
 

@@ -64,6 +64,27 @@ def test_a_copied_context_passes_through_nested_tasks() -> None:
     assert pool.spawn(outer).get() == "outer's"
 
 
+def test_what_a_task_leaves_in_its_context_reaches_no_other_one() -> None:
+    """Workers use a context again if it is as good as new: these leave theirs otherwise."""
+    variable: contextvars.ContextVar[int] = contextvars.ContextVar("left", default=0)
+    tokens: list[contextvars.Token[int]] = []
+
+    def leave(n: int) -> int:
+        before = variable.get()
+        if n % 3 == 0:
+            variable.set(n + 1)
+        elif n % 3 == 1:
+            tokens.append(variable.set(n))
+            variable.reset(tokens.pop())
+        else:  # the token keeps the context, which is without variables again
+            tokens.append(variable.set(n))
+            contextvars.copy_context().run(variable.set, -n)
+        return before
+
+    assert set(gilpool.Pool(1).map(leave, range(300))) == {0}
+    assert len(tokens) == 100
+
+
 @pytest.mark.parametrize(("context", "error"), [("new", ValueError), (3, TypeError)])
 def test_other_contexts_are_refused(context: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match="context must be"):

@@ -2,6 +2,8 @@
 
 import gc
 import math
+import subprocess
+import sys
 import threading
 import typing
 import weakref
@@ -283,3 +285,29 @@ def test_cycle_through_a_task_is_collected() -> None:
     gc.collect()
 
     assert gone() is None
+
+
+def test_the_memory_of_many_tasks_goes_back_when_the_workers_retire() -> None:
+    """Dropped tasks leave their memory to later ones; nobody needs it once the workers are gone."""
+    script = """
+import ctypes, os, gilpool
+page = os.sysconf("SC_PAGE_SIZE")
+trim = getattr(ctypes.CDLL(None), "malloc_trim", lambda _: 0)
+def resident():
+    trim(0)
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * page
+def burst():
+    tasks = [gilpool.spawn(int) for _ in range(100_000)]
+    gilpool.wait()
+burst()  # what is made once is made now
+gilpool._core._before_fork()  # ends the idle workers
+before = resident()
+burst()
+busy = resident()
+gilpool._core._before_fork()
+after = resident()
+assert busy - before > 10e6, (before, busy)
+assert after - before < 0.25 * (busy - before), (before, busy, after)
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
