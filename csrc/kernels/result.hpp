@@ -19,7 +19,7 @@ enum class ErrorKind : std::uint8_t {
 struct Error {
     ErrorKind kind;
     int number = 0;
-    std::string message;
+    std::string message{};
 };
 
 /// A value or an error, never both. Kernels return it instead of throwing.
