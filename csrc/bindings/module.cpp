@@ -13,6 +13,7 @@
 #include "bindings/task_links.hpp"
 #include "bindings/task_methods.hpp"
 #include "bindings/task_type.hpp"
+#include "bindings/witness_probe.hpp"
 
 namespace py = pybind11;
 namespace gb = gilpool::bindings;
@@ -42,4 +43,5 @@ PYBIND11_MODULE(_core, module) {
     add(&gb::add_lifecycle, module);
     gb::bind_stats(module);
     gb::bind_phase_recorder(module);
+    gb::bind_witness_probe(module);
 }

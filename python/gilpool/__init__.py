@@ -16,7 +16,11 @@ your own machine what happens when it does not.
 # General layout: `_core` is the compiled module (csrc/bindings) and everything that must touch
 # native state; the modules here build on its public face only. `_hooks` ties the pool to the
 # interpreter's exit and to fork, `_cli` is the command line and is never imported from here.
+# `gil` sees what calls do with the GIL; it is imported when first used.
 # Importing this package starts no thread and imports no optional dependency.
+
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
 
 from gilpool._core import Task as Task
 from gilpool._core import TaskExit as TaskExit
@@ -53,6 +57,7 @@ __all__ = [
     "default_pool",
     "features",
     "getcurrent",
+    "gil",
     "iwait",
     "joinall",
     "killall",
@@ -65,4 +70,15 @@ __all__ = [
     "wait",
 ]
 
+if _TYPE_CHECKING:
+    from gilpool import gil as gil
+
 _install_hooks()
+
+
+def __getattr__(name: str) -> _Any:
+    if name == "gil":
+        import importlib
+
+        return importlib.import_module("gilpool.gil")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,101 @@
+// bindings/hold_sampler.cpp: the watching thread.
+#include "bindings/hold_sampler.hpp"
+
+#include <algorithm>
+#include <chrono>
+
+#include "bindings/compat.hpp"
+#include "bindings/quiet_thread.hpp"
+
+namespace gilpool::bindings {
+
+namespace {
+
+constexpr std::chrono::microseconds kShortestNap{25};
+constexpr std::chrono::microseconds kLongestNap{75};
+
+/// Two looks further apart than this say nothing about what was between them, so no stretch
+/// reaches across.
+constexpr std::int64_t kBlindNs = 2'000'000;
+
+constexpr double kSecondsPerNanosecond = 1e-9;
+
+/// Adds to a counter that only the calling thread writes.
+template <typename Number>
+void add(std::atomic<Number>& counter, Number amount) {
+    counter.store(counter.load(std::memory_order_relaxed) + amount, std::memory_order_relaxed);
+}
+
+}  // namespace
+
+bool HoldSampler::start() {
+    watched_ = PyThreadState_Get();
+    held_ns_ = released_ns_ = longest_ns_ = 0;
+    looks_ = 0;
+    stopping_ = false;
+    running_ = start_quiet_thread(&thread_, &HoldSampler::enter_thread, this);
+    return running_;
+}
+
+void HoldSampler::stop() {
+    if (running_) {
+        stopping_ = true;
+        pthread_join(thread_, nullptr);  // it needs no GIL, so it may be joined with the GIL held
+        running_ = false;
+    }
+}
+
+HoldSampler::Seen HoldSampler::seen() const {
+    return {.held = static_cast<double>(held_ns_.load()) * kSecondsPerNanosecond,
+            .released = static_cast<double>(released_ns_.load()) * kSecondsPerNanosecond,
+            .longest = static_cast<double>(longest_ns_.load()) * kSecondsPerNanosecond,
+            .looks = looks_.load()};
+}
+
+void* HoldSampler::enter_thread(void* self) noexcept {
+    static_cast<HoldSampler*>(self)->watch();
+    return nullptr;
+}
+
+void HoldSampler::watch() noexcept {
+    Naps naps(kShortestNap, kLongestNap);
+    std::int64_t last_look = core::monotonic_now().time_since_epoch().count();
+    std::int64_t stretch_began = 0;  // 0: the last look found the GIL not held
+    std::uint64_t stretch_call = 0;
+    while (!stopping_.load(std::memory_order_relaxed)) {
+        naps.take();
+        // One look at each, and no second one to see whether they belong together: that would drop
+        // looks at the beginning and the end of calls, where the GIL is held. So what the one blurs
+        // at the beginning of short calls the other makes up for at their end.
+        const bool held = holds_gil(watched_);
+        const std::uint64_t call = calls_.load(std::memory_order_acquire);
+        const std::int64_t began = call_began_ns_.load(std::memory_order_relaxed);
+        const std::int64_t now = core::monotonic_now().time_since_epoch().count();
+        const std::int64_t since = last_look;
+        last_look = now;
+        if (call % 2 == 0) {
+            stretch_began = 0;
+            continue;
+        }
+        // A look stands for the time since the one before: one that comes late, because the machine
+        // is busy, counts for more.
+        add(held ? held_ns_ : released_ns_, now - since);
+        add(looks_, std::uint64_t{1});
+        if (!held) {
+            stretch_began = 0;
+            stretch_call = call;
+            continue;
+        }
+        if (stretch_call != call) {  // the first look at this call, which began with the GIL held
+            stretch_call = call;
+            stretch_began = now - began < kBlindNs ? began : now;
+        } else if (stretch_began == 0 || now - since > kBlindNs) {
+            stretch_began = now;
+        }
+        longest_ns_.store(
+            std::max(longest_ns_.load(std::memory_order_relaxed), now - stretch_began),
+            std::memory_order_relaxed);
+    }
+}
+
+}  // namespace gilpool::bindings

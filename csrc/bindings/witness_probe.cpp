@@ -1,0 +1,249 @@
+// bindings/witness_probe.cpp: settling the witness, the rounds of calls and of control.
+#include "bindings/witness_probe.hpp"
+
+#include <pybind11/stl.h>
+#include <time.h>
+
+#include <algorithm>
+#include <chrono>
+#include <stdexcept>
+#include <system_error>
+
+#include "bindings/compat.hpp"
+#include "bindings/cpu_clock.hpp"
+#include "bindings/gil.hpp"
+#include "core/clock.hpp"
+#include "core/fork.hpp"
+
+namespace gilpool::bindings {
+
+namespace py = pybind11;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// How long the witness may take to get to the GIL and fall asleep there before a round begins
+/// without it: on a machine that busy, wins have to do.
+constexpr auto kSettleWithin = 50ms;
+constexpr timespec kSettleNap{0, 20'000};
+
+/// A round keeps no more results than this, so that what they occupy stays small.
+constexpr std::int64_t kMostKept = 1024;
+
+double seconds(core::Duration duration) {
+    return std::chrono::duration<double>(duration).count();
+}
+
+core::Duration duration_of(double seconds) {
+    return std::chrono::duration_cast<core::Duration>(std::chrono::duration<double>(seconds));
+}
+
+void spin_until(core::TimePoint deadline) {
+    while (core::monotonic_now() < deadline) {
+    }
+}
+
+}  // namespace
+
+WitnessProbe::Results::~Results() {
+    if (interpreter_is_finalizing()) {  // a daemon thread is being unwound, without the GIL
+        return;
+    }
+    for (PyObject* const result : results_) {
+        Py_DECREF(result);
+    }
+}
+
+WitnessProbe::WitnessProbe(bool watch_wakes) : generation_(core::fork_generation()) {
+    if (!witness_.start()) {
+        throw std::system_error(EAGAIN, std::generic_category(), "no thread for the witness");
+    }
+    if (watch_wakes) {
+        wakes_.open(witness_.native_id());
+    }
+}
+
+WitnessProbe::~WitnessProbe() {
+    close();
+}
+
+void WitnessProbe::close() {
+    if (core::fork_generation() != generation_) {
+        witness_.abandon();
+        sampler_.abandon();
+        return;
+    }
+    sampler_.stop();
+    sampling_ = false;
+    witness_.stop();
+    wakes_.close();
+}
+
+void WitnessProbe::check_process() const {
+    if (core::fork_generation() != generation_) {
+        throw std::runtime_error(
+            "the measured function forked, and returned in the child: it is not measured there");
+    }
+    if (!witness_.running()) {
+        throw std::runtime_error("the probe is closed");
+    }
+}
+
+/// Waits, keeping the GIL, until the witness sleeps at the GIL; false if it did not get there.
+bool WitnessProbe::settle() {
+    const core::TimePoint deadline = core::monotonic_now() + kSettleWithin;
+    // Between wanting the GIL and sleeping there the witness may wait for the lock inside it: two
+    // looks apart that agree mean that it has arrived.
+    std::optional<WakeWatch::Look> before;
+    while (wakes_.can_tell()) {
+        std::optional<WakeWatch::Look> look;
+        if (witness_.wants_gil()) {
+            look = wakes_.look();
+            if (look && look->asleep && before && before->waits == look->waits) {
+                settled_waits_ = look->waits;
+                return true;
+            }
+        }
+        before = look && look->asleep ? look : std::nullopt;
+        if (core::monotonic_now() > deadline) {
+            return false;
+        }
+        nanosleep(&kSettleNap, nullptr);
+    }
+    return false;
+}
+
+bool WitnessProbe::woken_since_settled() const {
+    const auto look = wakes_.look();
+    return look && (!look->asleep || look->waits != settled_waits_);
+}
+
+WitnessProbe::Round WitnessProbe::call(PyObject* function, PyObject* args, PyObject* kwargs,
+                                       double at_least, std::int64_t most, bool alone) {
+    check_process();
+    witness_.pause(alone);
+    PyObject* const keywords = kwargs != nullptr && PyDict_GET_SIZE(kwargs) > 0 ? kwargs : nullptr;
+    Round round;
+    Results results;
+    round.watched = !alone && settle();
+    const std::uint64_t wins_before = witness_.wins(Witness::Phase::call);
+    const std::int64_t cpu_before = thread_cpu_ns();
+    const core::TimePoint began = core::monotonic_now();
+    const core::TimePoint enough = began + duration_of(at_least);
+    const std::int64_t at_most = round.watched ? std::min(most, kMostKept) : most;
+    while (true) {
+        const core::TimePoint call_began = core::monotonic_now();
+        sampler_.begin_call(call_began);
+        witness_.enter(Witness::Phase::call);
+        PyObject* const result = PyObject_Call(function, args, keywords);
+        witness_.enter(Witness::Phase::idle);
+        const core::TimePoint call_ended = core::monotonic_now();
+        sampler_.end_call();
+        check_process();
+        if (result == nullptr) {
+            throw py::error_already_set();
+        }
+        const double took = seconds(call_ended - call_began);
+        round.wall += took;
+        round.longest_call = std::max(round.longest_call, took);
+        ++round.calls;
+        round.wins = witness_.wins(Witness::Phase::call) - wins_before;
+        if (round.watched) {
+            results.keep(result);
+        } else {
+            Py_DECREF(result);
+            // Not in a watched round: what a signal handler does is not the function's doing.
+            if (PyErr_CheckSignals() != 0) {
+                throw py::error_already_set();
+            }
+        }
+        if (round.calls >= at_most || call_ended >= enough || (round.wins > 0 && !alone)) {
+            break;
+        }
+    }
+    round.cpu = static_cast<double>(thread_cpu_ns() - cpu_before) * 1e-9;
+    if (round.watched) {
+        round.woken = woken_since_settled();
+        if (PyErr_CheckSignals() != 0) {
+            throw py::error_already_set();
+        }
+    }
+    return round;
+}
+
+bool WitnessProbe::control(std::int64_t windows, double length) {
+    check_process();
+    witness_.pause(false);
+    const bool watched = settle();
+    const std::uint64_t wins_before = witness_.wins(Witness::Phase::control);
+    const core::Duration window = duration_of(length);
+    for (std::int64_t i = 0; i < windows; ++i) {
+        witness_.enter(Witness::Phase::control);
+        {
+            const Released released;
+            spin_until(core::monotonic_now() + window);
+        }
+        witness_.enter(Witness::Phase::idle);
+        if (PyErr_CheckSignals() != 0) {
+            throw py::error_already_set();
+        }
+        if (watched) {
+            return woken_since_settled() || witness_.wins(Witness::Phase::control) > wins_before;
+        }
+        spin_until(core::monotonic_now() + window);
+    }
+    return witness_.wins(Witness::Phase::control) > wins_before;
+}
+
+void WitnessProbe::start_sampling() {
+    check_process();
+    if (!sampling_ && !sampler_.start()) {
+        throw std::system_error(EAGAIN, std::generic_category(), "no thread for the sampler");
+    }
+    sampling_ = true;
+}
+
+HoldSampler::Seen WitnessProbe::stop_sampling() {
+    sampler_.stop();
+    sampling_ = false;
+    return sampler_.seen();
+}
+
+void bind_witness_probe(py::module_& module) {
+    py::class_<WitnessProbe> probe(module, "WitnessProbe",
+                                   "Rounds of calls beside a thread that wants the GIL.");
+    py::class_<WitnessProbe::Round>(probe, "Round", "What one round of calls has shown.")
+        .def_readonly("calls", &WitnessProbe::Round::calls)
+        .def_readonly("wall", &WitnessProbe::Round::wall)
+        .def_readonly("longest_call", &WitnessProbe::Round::longest_call)
+        .def_readonly("cpu", &WitnessProbe::Round::cpu)
+        .def_readonly("wins", &WitnessProbe::Round::wins)
+        .def_readonly("woken", &WitnessProbe::Round::woken)
+        .def_readonly("watched", &WitnessProbe::Round::watched);
+    probe.def(py::init<bool>(), py::arg("watch_wakes") = true)
+        .def(
+            "call",
+            [](WitnessProbe& self, const py::object& function, const py::tuple& args,
+               const py::dict& kwargs, double seconds, std::int64_t most, bool alone) {
+                return self.call(function.ptr(), args.ptr(), kwargs.ptr(), seconds, most, alone);
+            },
+            py::arg("function"), py::arg("args"), py::arg("kwargs"), py::arg("seconds"),
+            py::arg("most"), py::arg("alone") = false,
+            "Call the function for so many seconds, at least once, at most so many times.")
+        .def("control", &WitnessProbe::control, py::arg("windows"), py::arg("seconds"),
+             "Let the GIL go so many times for so many seconds; whether the witness noticed.")
+        .def("start_sampling", &WitnessProbe::start_sampling,
+             "Begin to look whether this thread holds the GIL in its calls.")
+        .def(
+            "stop_sampling",
+            [](WitnessProbe& self) {
+                const HoldSampler::Seen seen = self.stop_sampling();
+                return py::make_tuple(seen.held, seen.released, seen.longest, seen.looks);
+            },
+            "End that; (seconds held, seconds released, longest stretch held, looks).")
+        .def_property_readonly("watches_wakes", &WitnessProbe::watches_wakes,
+                               "Whether the kernel tells when the witness was woken.")
+        .def("close", &WitnessProbe::close, "End the threads; idempotent.");
+}
+
+}  // namespace gilpool::bindings

@@ -1,0 +1,83 @@
+// bindings/witness_probe.hpp: the rounds of a measurement: calls of a function, and releases of our
+// own as a control, each beside a waiting witness.
+//
+// One thread makes, uses and closes a probe, with the GIL held. The caller has made the switch
+// interval longer than the measurement and turned the garbage collector off.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "bindings/hold_sampler.hpp"
+#include "bindings/witness.hpp"
+#include "bindings/witness_wakes.hpp"
+
+namespace gilpool::bindings {
+
+class WitnessProbe {
+  public:
+    /// With `watch_wakes` false, wins are all that counts, as where the kernel tells no more.
+    explicit WitnessProbe(bool watch_wakes);
+    ~WitnessProbe();
+    WitnessProbe(const WitnessProbe&) = delete;
+    WitnessProbe& operator=(const WitnessProbe&) = delete;
+
+    struct Round {
+        std::int64_t calls = 0;
+        double wall = 0;          ///< seconds in all calls together
+        double longest_call = 0;  ///< seconds
+        double cpu = 0;           ///< CPU seconds of the calling thread, our own work included
+        std::uint64_t wins = 0;   ///< how often the witness got the GIL during a call
+        bool woken = false;       ///< it was woken to take it
+        bool watched = false;  ///< all of the round was seen: had it not been woken, nobody let go
+    };
+
+    /// Calls function(*args, **kwargs) for `seconds`, at least once, at most `most` times, and
+    /// stops early when the witness has won. With `alone` the witness stays away. Throws what the
+    /// function raised.
+    Round call(PyObject* function, PyObject* args, PyObject* kwargs, double seconds,
+               std::int64_t most, bool alone);
+
+    /// Lets the GIL go `windows` times for `seconds` each, with as much time between, as a function
+    /// does that releases it half of the time. True if the witness noticed.
+    bool control(std::int64_t windows, double seconds);
+
+    bool watches_wakes() const { return wakes_.can_tell(); }
+
+    void start_sampling();
+    /// (seconds held, seconds released, longest stretch held, looks)
+    HoldSampler::Seen stop_sampling();
+
+    /// Ends both threads; idempotent.
+    void close();
+
+  private:
+    /// Results of the calls of a round, dropped only when the round has been judged: what their
+    /// destructors do is not the function's doing.
+    class Results {
+      public:
+        ~Results();
+        void keep(PyObject* result) { results_.push_back(result); }
+
+      private:
+        std::vector<PyObject*> results_;
+    };
+
+    bool settle();
+    bool woken_since_settled() const;
+    void check_process() const;
+
+    Witness witness_;
+    WakeWatch wakes_;
+    HoldSampler sampler_;
+    bool sampling_ = false;
+    std::uint64_t settled_waits_ = 0;
+    std::uint32_t generation_;
+};
+
+/// Adds the class to `module`.
+void bind_witness_probe(pybind11::module_& module);
+
+}  // namespace gilpool::bindings

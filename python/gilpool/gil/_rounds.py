@@ -1,0 +1,179 @@
+"""The method: rounds of calls, each followed by releases of our own, until one thing is shown.
+
+A *sighting* is a round of calls in which the witness got the GIL, or was woken to get it. One
+sighting proves a release; two in different rounds, or a long one, show that it was no accident (a
+signal handler, something done once). A *control* is a release of our own that was noticed. A call
+holds the GIL if there was no sighting in rounds that, by the controls among them, would have shown
+it.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from gilpool import _core
+from gilpool.gil._report import Verdict, count
+
+CONTROLS = 12
+"""Controls needed to say "holds": had the call let go for half its time, the chance that all of its
+releases were missed while so many of ours were noticed is about e**-12."""
+
+FEWEST_ROUNDS = 2
+CALLS_WORTH = 0.1
+"""Seconds: rounds of long calls end when they have seen so much, however few calls that is."""
+
+ROUND = 1e-3
+"""Seconds of calls in a round; a longer call is a round by itself."""
+
+LONGEST_WINDOW = 5e-3
+LONGEST_CONTROL = 10e-3
+
+SUSTAINED = 20
+"""So many wins in one round are a release that lasted: the witness is away in between."""
+
+LONG_CALL = 20e-3
+"""Seconds: calls this long are sampled in the rounds themselves, shorter ones by themselves."""
+
+SAMPLES = 150
+"""Looks at a call after which the released share is known to about 0.04."""
+
+FEWEST_SAMPLES = 20
+
+
+@dataclass
+class Rounds:
+    """The rounds of one measurement and what they have shown so far."""
+
+    probe: _core.WitnessProbe
+    function: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    budget: float
+    one_call: float
+    """Seconds, from the warm-up."""
+
+    verdict: Verdict = "inconclusive"
+    reason: str = ""
+    calls: int = 0
+    wins: int = 0
+    controls: int = 0
+    seconds: float = 0.0
+    sightings: int = 0
+    clean_rounds: int = 0
+    longest_call: float = 0.0
+    walls: list[float] = field(default_factory=list)
+    cpus: list[float] = field(default_factory=list)
+    released: float | None = None
+    longest_stretch: float | None = None
+
+    def judge(self) -> None:
+        """Go on until there is a verdict or the budget is spent."""
+        sampling = self.one_call >= LONG_CALL and _core.gil_words_are_readable
+        if sampling:
+            self.probe.start_sampling()
+        started = time.perf_counter()
+        wanted = min(
+            CONTROLS, max(FEWEST_ROUNDS, math.ceil(CALLS_WORTH / max(self.one_call, 1e-9)))
+        )
+        controls_each = math.ceil(CONTROLS / wanted)
+        rounds = 0
+        while True:
+            # The first round is one call: enough for most calls that let go.
+            seen = self._round_of_calls(0.0 if rounds == 0 else ROUND)
+            rounds += 1
+            if self.sightings >= 2 or seen >= SUSTAINED:
+                self.verdict = "releases"
+                self.reason = "a waiting native thread got the GIL during the call"
+                break
+            self._round_of_controls(controls_each)
+            spent = time.perf_counter() - started
+            enough = self.controls >= CONTROLS and self.clean_rounds >= wanted
+            if not self.sightings and enough:
+                self.verdict = "holds"
+                self.reason = (
+                    f"no release in {count(self.clean_rounds, 'round')}, while "
+                    f"{count(self.controls, 'release')} made for comparison "
+                    f"{'was' if self.controls == 1 else 'were'} noticed"
+                )
+                break
+            if self.sightings and self.clean_rounds >= 2 * CONTROLS and enough:
+                self.reason = (
+                    f"it let go of the GIL in one round only and not in the other "
+                    f"{self.clean_rounds}: an accident, or a rare release"
+                )
+                break
+            if spent > self.budget and rounds >= FEWEST_ROUNDS:
+                self.reason = (
+                    f"after {spent:.1f} s only {self.controls} of {CONTROLS} releases made for "
+                    f"comparison had been noticed, and {self.sightings} of the call's own"
+                )
+                break
+        self.seconds = time.perf_counter() - started
+        if sampling:
+            self._take_samples()
+
+    def estimate(self) -> None:
+        """Sample the released share of short calls, with nobody waiting for the GIL."""
+        if self.verdict == "holds":
+            self.released = 0.0
+            return
+        if self.released is not None or not _core.gil_words_are_readable:
+            return
+        self.walls.clear()
+        self.cpus.clear()
+        for length in (0.02, 0.1):
+            self.probe.start_sampling()
+            self._round_of_calls(length, alone=True)
+            if self._take_samples() >= SAMPLES:
+                break
+
+    @property
+    def wall(self) -> float:
+        return statistics.median(self.walls)
+
+    @property
+    def cpu(self) -> float:
+        return statistics.median(self.cpus)
+
+    @property
+    def longest_hold(self) -> float:
+        if self.verdict == "holds":
+            return self.longest_call
+        held = self.wall * (1.0 - (self.released or 0.0))
+        return self.longest_stretch if self.longest_stretch else held
+
+    def _round_of_calls(self, seconds: float, alone: bool = False) -> int:
+        """Call for so long; how often the witness won."""
+        seen = self.probe.call(
+            self.function, self.args, self.kwargs, seconds, 1_000_000, alone=alone
+        )
+        self.calls += seen.calls
+        self.walls.append(seen.wall / seen.calls)
+        self.cpus.append(seen.cpu / seen.calls)
+        self.longest_call = max(self.longest_call, seen.longest_call)
+        if not alone:
+            self.wins += seen.wins
+            if seen.wins or seen.woken:
+                self.sightings += 1
+            else:
+                self.clean_rounds += 1
+        return seen.wins
+
+    def _round_of_controls(self, number: int) -> None:
+        """Let the GIL go as a call would that releases it half of its time."""
+        window = min(self.wall / 2, LONGEST_WINDOW)
+        windows = max(1, min(round(ROUND / self.wall), int(LONGEST_CONTROL / (2 * window))))
+        for _ in range(number):
+            self.controls += self.probe.control(windows, window)
+
+    def _take_samples(self) -> int:
+        held, released, stretch, looks = self.probe.stop_sampling()
+        if looks >= FEWEST_SAMPLES:
+            self.released = released / (held + released)
+            self.longest_stretch = stretch
+        return looks
