@@ -20,6 +20,7 @@ namespace {
 PoolObject* g_first_active = nullptr;
 
 void link_active(PoolObject* pool) {
+    pool->active = true;
     pool->previous_active = nullptr;
     pool->next_active = g_first_active;
     if (g_first_active != nullptr) {
@@ -30,6 +31,7 @@ void link_active(PoolObject* pool) {
 
 /// next_active stays readable, for a walk over the list that empties pools as it goes.
 void unlink_active(PoolObject* pool) {
+    pool->active = false;
     (pool->previous_active != nullptr ? pool->previous_active->next_active : g_first_active) =
         pool->next_active;
     if (pool->next_active != nullptr) {
@@ -68,18 +70,20 @@ bool is_full(const PoolObject* pool) {
 }
 
 void take_slot(PoolObject* pool) {
-    if (pool->tracked++ == 0) {
+    ++pool->tracked;
+    if (!pool->active) {
         link_active(pool);
     }
 }
 
 void return_slot(PoolObject* pool) {
-    if (--pool->tracked == 0) {
+    --pool->tracked;
+    if (pool->line.first != nullptr) {
+        serve_line(pool);
+    }
+    if (pool->tracked == 0 && pool->active) {
         unlink_active(pool);
         pool->empty_waiters.notify_all();
-    }
-    if (!pool->slot_waiters.empty()) {
-        pool->slot_waiters.notify_one();
     }
 }
 
@@ -108,7 +112,7 @@ bool lend_own_slot() {
     }
     task->lends_slot = true;
     ++task->pool->lent;
-    task->pool->slot_waiters.notify_one();
+    serve_line(task->pool);
     return true;
 }
 
@@ -139,7 +143,7 @@ void adopt(PoolObject* pool, TaskObject* task) {
     task->pool = as_pool(Py_NewRef(as_object(pool)));
 }
 
-bool start_task(PoolObject* pool, TaskObject* task) {
+bool prepare_task(PoolObject* pool, TaskObject* task) {
     if (spawning_is_over()) {
         PyErr_SetString(PyExc_RuntimeError, "cannot spawn: the interpreter is shutting down");
         return false;
@@ -155,9 +159,13 @@ bool start_task(PoolObject* pool, TaskObject* task) {
             return false;
         }
     }
-    if (collecting_stats()) {
+    if (collecting_stats() && task->times == nullptr) {
         task->times = new TaskTimes{.spawned = core::monotonic_now()};
     }
+    return true;
+}
+
+bool queue_task(PoolObject* pool, TaskObject* task) {
     adopt(pool, task);
     task->state = TaskState::queued;
     Py_INCREF(as_object(task));
@@ -175,8 +183,18 @@ bool start_task(PoolObject* pool, TaskObject* task) {
     return_slot(pool);
     Py_DECREF(as_object(pool));
     Py_DECREF(as_object(task));
-    PyErr_SetString(PyExc_RuntimeError, "cannot spawn: no thread can be started");
     return false;
+}
+
+bool start_task(PoolObject* pool, TaskObject* task) {
+    if (!prepare_task(pool, task)) {
+        return false;
+    }
+    if (!queue_task(pool, task)) {
+        PyErr_SetString(PyExc_RuntimeError, "cannot spawn: no thread can be started");
+        return false;
+    }
+    return true;
 }
 
 void unqueue(TaskObject* task) {
@@ -251,7 +269,7 @@ void fail_inherited_tasks() {
     for (PoolObject* pool = g_first_active; pool != nullptr; pool = pool->next_active) {
         // Waiters in these lists belong to threads that do not exist in the child.
         new (&pool->empty_waiters) core::WaitList;
-        new (&pool->slot_waiters) core::WaitList;
+        forget_line(pool);
     }
     // A pool leaves the list with its last task; only the one whose task forked stays.
     for (PoolObject* pool = g_first_active; pool != nullptr;) {

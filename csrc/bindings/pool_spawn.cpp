@@ -13,33 +13,6 @@ namespace gilpool::bindings {
 
 namespace {
 
-/// Says that a slot which its waiter was told of stays free, so that another one can use it.
-void pass_slot_on(PoolObject* pool) {
-    pool->slot_waiters.notify_one();
-}
-
-/// Waits, GIL released, for a free slot. A task of this very pool lends its own meanwhile, also to
-/// the task it is about to spawn. Whoever does not use the slot after all must pass it on.
-WaitOutcome wait_for_slot(PoolObject* pool, core::TimePoint deadline) {
-    if (!is_full(pool)) {
-        return WaitOutcome::notified;
-    }
-    // Before a waiter is listed: it must not be told of its own slot, over and over.
-    const bool lent = lend_own_slot();
-    WaitOutcome outcome = WaitOutcome::notified;
-    while (outcome == WaitOutcome::notified && is_full(pool)) {
-        ListedWaiter waiter(pool->slot_waiters);
-        outcome = waiter.wait_until(deadline);
-    }
-    if (lent) {
-        take_own_slot_back();
-    }
-    if (outcome != WaitOutcome::notified) {
-        pass_slot_on(pool);
-    }
-    return outcome;
-}
-
 bool check_callable(PyObject* function) {
     if (PyCallable_Check(function) != 0) {
         return true;
@@ -49,20 +22,62 @@ bool check_callable(PyObject* function) {
     return false;
 }
 
+/// A new task that waits for nothing but its slot; null with an exception set.
+TaskObject* new_prepared_task(PoolObject* pool, PyObject* function, PyObject* const* arguments,
+                              Py_ssize_t positional, PyObject* names) {
+    TaskObject* const task = new_task(task_type, function, arguments, positional, names);
+    if (task != nullptr && !prepare_task(pool, task)) {
+        Py_DECREF(as_object(task));
+        return nullptr;
+    }
+    return task;
+}
+
+/// Queues a prepared task once there is a slot.
+WaitOutcome queue_prepared_task(PoolObject* pool, TaskObject* task, core::TimePoint deadline) {
+    // In line as well when no thread can be had: whoever is refused there learns why.
+    return !is_full(pool) && queue_task(pool, task) ? WaitOutcome::notified
+                                                    : queue_when_free(pool, task, deadline);
+}
+
 /// A new task, queued, once there is a slot; null with an exception set.
 TaskObject* spawn(PoolObject* pool, PyObject* function, PyObject* const* arguments,
                   Py_ssize_t positional, PyObject* names) {
-    if (is_full(pool) &&
-        (!check_callable(function) || wait_for_slot(pool, core::kNever) == WaitOutcome::raised)) {
+    TaskObject* const task = new_prepared_task(pool, function, arguments, positional, names);
+    if (task != nullptr && queue_prepared_task(pool, task, core::kNever) != WaitOutcome::notified) {
+        Py_DECREF(as_object(task));
         return nullptr;
     }
-    TaskObject* const task = new_task(task_type, function, arguments, positional, names);
-    if (task != nullptr && start_task(pool, task)) {
-        return task;
+    return task;
+}
+
+/// True for what has its items in memory already: to take them before there are slots for all costs
+/// nothing, and nobody sees it.
+bool holds_its_items(PyObject* iterable) {
+    return PyList_CheckExact(iterable) || PyTuple_CheckExact(iterable) ||
+           PyAnySet_CheckExact(iterable) || PyDict_CheckExact(iterable) ||
+           Py_IS_TYPE(iterable, &PyRange_Type);
+}
+
+/// Appends a new task for each item to `tasks`: those that had to wait for no slot are queued, the
+/// others, from `*unqueued` on, are not if they may be `taken_early`. False with an exception set:
+/// that of the iterable, or no task can be made.
+bool spawn_each(PoolObject* pool, PyObject* function, PyObject* iterator, bool taken_early,
+                PyObject* tasks, Py_ssize_t* unqueued) {
+    while (PyObject* const item = PyIter_Next(iterator)) {
+        const bool is_queued = *unqueued == PyList_GET_SIZE(tasks);
+        const bool waits = taken_early && (!is_queued || is_full(pool));
+        TaskObject* const task = waits ? new_prepared_task(pool, function, &item, 1, nullptr)
+                                       : spawn(pool, function, &item, 1, nullptr);
+        Py_DECREF(item);
+        const bool ok = task != nullptr && PyList_Append(tasks, as_object(task)) == 0;
+        Py_XDECREF(as_object(task));
+        if (!ok) {
+            return false;
+        }
+        *unqueued += waits ? 0 : 1;
     }
-    Py_XDECREF(as_object(task));
-    pass_slot_on(pool);
-    return nullptr;
+    return PyErr_Occurred() == nullptr;
 }
 
 PyObject* gather(PyObject*, PyObject* tasks) {
@@ -121,17 +136,16 @@ PyObject* pool_spawn_many(PyObject* self, PyObject* const* args, Py_ssize_t narg
     }
     PyObject* const iterator = PyObject_GetIter(args[1]);
     PyObject* const tasks = iterator != nullptr ? PyList_New(0) : nullptr;
-    bool ok = tasks != nullptr;
-    while (ok) {
-        PyObject* const item = PyIter_Next(iterator);
-        if (item == nullptr) {
-            ok = PyErr_Occurred() == nullptr;
-            break;
+    Py_ssize_t unqueued = 0;
+    bool ok = tasks != nullptr &&
+              spawn_each(pool, function, iterator, holds_its_items(args[1]), tasks, &unqueued);
+    if (tasks != nullptr) {
+        PyObject* const raised = ok ? nullptr : take_raised_exception();
+        ok = queue_all_when_free(pool, tasks, unqueued) && ok;
+        if (raised != nullptr) {
+            PyErr_Clear();  // what ends the wait as well is the later one
+            raise_exception(raised);
         }
-        TaskObject* const task = spawn(pool, function, &item, 1, nullptr);
-        ok = task != nullptr && PyList_Append(tasks, as_object(task)) == 0;
-        Py_XDECREF(as_object(task));
-        Py_DECREF(item);
     }
     Py_XDECREF(iterator);
     if (!ok) {
@@ -151,21 +165,15 @@ PyObject* pool_start(PyObject* self, PyObject* args) {
     if (!deadline) {
         return nullptr;
     }
-    const WaitOutcome outcome = wait_for_slot(as_pool(self), *deadline);
-    if (outcome == WaitOutcome::raised) {
-        return nullptr;
-    }
-    if (outcome == WaitOutcome::timed_out) {
-        Py_RETURN_FALSE;
-    }
+    PoolObject* const pool = as_pool(self);
     TaskObject* const task = as_task(argument);
-    if (task->state != TaskState::fresh) {  // started or killed while we waited
-        pass_slot_on(as_pool(self));
-    } else if (!start_task(as_pool(self), task)) {
-        pass_slot_on(as_pool(self));
-        return nullptr;
+    if (task->state != TaskState::fresh) {
+        Py_RETURN_TRUE;
     }
-    Py_RETURN_TRUE;
+    const WaitOutcome outcome =
+        prepare_task(pool, task) ? queue_prepared_task(pool, task, *deadline) : WaitOutcome::raised;
+    return outcome == WaitOutcome::raised ? nullptr
+                                          : PyBool_FromLong(outcome == WaitOutcome::notified);
 }
 
 PyObject* pool_start_later(PyObject* self, PyObject* args) {
@@ -186,14 +194,9 @@ PyObject* pool_take_slot(PyObject* self, PyObject* timeout) {
     if (!deadline) {
         return nullptr;
     }
-    const WaitOutcome outcome = wait_for_slot(as_pool(self), *deadline);
-    if (outcome == WaitOutcome::raised) {
-        return nullptr;
-    }
-    if (outcome == WaitOutcome::notified) {
-        take_guest_slot(as_pool(self));
-    }
-    return PyBool_FromLong(outcome == WaitOutcome::notified);
+    const WaitOutcome outcome = take_guest_slot_when_free(as_pool(self), *deadline);
+    return outcome == WaitOutcome::raised ? nullptr
+                                          : PyBool_FromLong(outcome == WaitOutcome::notified);
 }
 
 int add_gather(PyObject* module) {

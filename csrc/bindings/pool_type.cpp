@@ -125,9 +125,9 @@ PyObject* pool_stats(PyObject* self, PyObject*) {
     for (const TaskObject* task = pool->queued.first; task != nullptr; task = task->next) {
         ++queued;
     }
-    return Py_BuildValue("{s:n,s:n,s:n,s:K,s:K}", "queued", queued, "running", running, "waiting",
-                         pool->lent, "spawned", pool->counters.spawned, "finished",
-                         pool->counters.finished);
+    return Py_BuildValue("{s:n,s:n,s:n,s:n,s:K,s:K}", "queued", queued, "running", running,
+                         "waiting", pool->lent, "in_line", length_of(pool->line), "spawned",
+                         pool->counters.spawned, "finished", pool->counters.finished);
 }
 
 Py_ssize_t pool_length(PyObject* self) {
@@ -158,7 +158,7 @@ int pool_set_size(PyObject* self, PyObject* value, void*) {
         return -1;
     }
     as_pool(self)->size = *size;
-    as_pool(self)->slot_waiters.notify_all();  // each looks whether the new size has room for it
+    serve_line(as_pool(self));
     return 0;
 }
 
@@ -228,7 +228,6 @@ PyObject* pool_new(PyTypeObject* type, PyObject*, PyObject*) {
     new (&pool->running) TaskList;
     new (&pool->counters) PoolCounters;
     new (&pool->empty_waiters) core::WaitList;
-    new (&pool->slot_waiters) core::WaitList;
     return as_object(pool);
 }
 
@@ -305,7 +304,6 @@ void pool_dealloc(PyObject* self) {
     drop_guest_slots(pool);
     Py_CLEAR(pool->name);
     pool->empty_waiters.~WaitList();
-    pool->slot_waiters.~WaitList();
     PyTypeObject* const type = Py_TYPE(self);
     type->tp_free(self);
     Py_DECREF(type);
@@ -322,15 +320,18 @@ PyDoc_STRVAR(
     "spawn($self, function, /, *args, **kwargs)\n--\n\n"
     "Call function(*args, **kwargs) on a native thread; return its Task.\n\n"
     "From any thread. Keeps the GIL, except to wait for a slot when the pool has a size and is\n"
-    "full; Ctrl-C in the main thread ends that wait. A task that spawns on its own full pool\n"
+    "full: first come, first served; Ctrl-C in the main thread ends that wait. A task that spawns "
+    "on its own full pool\n"
     "lends its slot. TypeError when function is not callable; RuntimeError once the interpreter\n"
     "shuts down.");
 PyDoc_STRVAR(
     spawn_many_doc,
     "spawn_many($self, function, iterable, /)\n--\n\n"
     "Spawn function(item) for each item; return the list of Tasks.\n\n"
-    "Cheaper than as many spawns. Waits for slots like spawn. An exception of the iterable\n"
-    "propagates; what has been spawned by then runs.");
+    "Cheaper than as many spawns. Waits for slots like spawn; the items of a list, tuple, range,\n"
+    "set or dict are read before that, those of an iterator as slots become free. Others that\n"
+    "wait for a slot get theirs in turn. An exception of the iterable propagates; what has been\n"
+    "spawned by then runs.");
 PyDoc_STRVAR(start_doc,
              "_start($self, task, timeout, /)\n--\n\n"
              "Queue a fresh task once there is a slot; False if there was none in time.");
@@ -348,7 +349,8 @@ PyDoc_STRVAR(
     pool_stats_doc,
     "stats($self, /)\n--\n\n"
     "Counters as a new dict: queued, running (of which waiting: in a wait of gilpool's, their\n"
-    "slots lent), and since the pool was made spawned and finished.");
+    "slots lent), in_line (calls that wait for a slot), and since the pool was made spawned and\n"
+    "finished.");
 
 PyMethodDef pool_methods[] = {
     {"spawn", fastcall_method(pool_spawn), METH_FASTCALL | METH_KEYWORDS, spawn_doc},

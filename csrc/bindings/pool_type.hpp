@@ -3,14 +3,16 @@
 // counter.
 //
 // Invariant: tracked == queued + running + guests (slots taken for what runs elsewhere); the pool
-// is linked in the list of active pools exactly while tracked > 0, and each queued or running task
-// holds a reference to it. lent counts running tasks that wait in our API: their slots are free for
-// others meanwhile, so a pool never waits for itself. A task that comes back from such a wait may
-// make the pool one too full.
+// is linked in the list of active pools exactly while tracked > 0 (but for the moment in which a
+// slot goes from one task to the next), and each queued or running task holds a reference to it.
+// lent counts running tasks that wait in our API: their slots are free for others meanwhile, so a
+// pool never waits for itself. A task that comes back from such a wait may make the pool one too
+// full.
 #pragma once
 
 #include <Python.h>
 
+#include "bindings/slot_line.hpp"
 #include "core/clock.hpp"
 #include "core/waiters.hpp"
 
@@ -53,12 +55,13 @@ struct PoolObject {
     bool copies_context;   ///< tasks run in a copy of the spawner's context
     bool broken;           ///< the initializer raised: nothing runs any more
     bool ready;            ///< is linked in the scheduler's ring
+    bool active;           ///< is linked in the list of active pools
     PoolObject* previous_ready;
     PoolObject* next_ready;
     PoolObject* previous_active;
     PoolObject* next_active;
     core::WaitList empty_waiters;  ///< told when tracked becomes 0
-    core::WaitList slot_waiters;   ///< one is told for each slot that becomes free
+    SlotLine line;                 ///< who waits for a slot
 };
 
 inline PoolObject* as_pool(PyObject* object) {
@@ -112,6 +115,11 @@ void move_lent_slot(TaskObject* task, PoolObject* other);
 /// Queues a fresh task whether a slot is free or not. False with an exception set if spawning is
 /// over, the pool is broken or no thread can be had; the task is then as before.
 bool start_task(PoolObject* pool, TaskObject* task);
+
+/// start_task() in two steps. prepare_task() does what may raise; queue_task() never does, and is
+/// false if no thread can be had: the task is then as before.
+bool prepare_task(PoolObject* pool, TaskObject* task);
+bool queue_task(PoolObject* pool, TaskObject* task);
 
 /// Makes a fresh task one of `pool` without queueing it; its end is accounted for there.
 void adopt(PoolObject* pool, TaskObject* task);

@@ -2,8 +2,10 @@
 
 import gc
 import queue
+import threading
 import time
 import weakref
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -206,6 +208,154 @@ def test_slots_reach_everyone_who_waits_for_one() -> None:
         held.release()
     assert [spawner.get(timeout=PATIENCE).get() for spawner in spawners] == [0] * 20
     assert [starter.get(timeout=PATIENCE) for starter in starters] == [None] * 5
+
+
+def wait_for_line(pool: gilpool.Pool, length: int) -> None:
+    """Wait until so many calls wait for a slot of the pool."""
+    deadline = time.monotonic() + PATIENCE
+    while pool.stats()["in_line"] != length:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def test_slots_are_given_out_first_come_first_served() -> None:
+    """Whatever the call that waits is, and also to the last one when nobody else comes."""
+    pool = gilpool.Pool(1)
+    order: list[int] = []
+    guests = [gilpool.Task(int) for _ in range(10)]
+
+    def enter(n: int) -> None:
+        if n % 3 == 0:
+            pool.spawn(order.append, n)
+        elif n % 3 == 1:
+            pool.start(gilpool.Task(order.append, n))
+        else:
+            pool.add(guests[n // 3])
+            order.append(n)
+            guests[n // 3].start()
+
+    with Held(pool) as held:
+        entering = []
+        for n in range(30):
+            entering.append(gilpool.spawn(enter, n))
+            wait_for_line(pool, n + 1)
+        held.release()
+    gilpool.joinall(entering, timeout=PATIENCE, raise_error=True)
+    assert pool.join(PATIENCE)
+    assert order == list(range(30))
+
+
+def test_spawners_of_many_take_turns() -> None:
+    pool = gilpool.Pool(1)
+    order: list[str] = []
+    with Held(pool) as held:
+        first = gilpool.spawn(pool.spawn_many, order.append, ["a"] * 50)
+        wait_for_line(pool, 1)
+        second = gilpool.spawn(pool.spawn_many, order.append, ["b"] * 50)
+        wait_for_line(pool, 2)
+        held.release()
+    gilpool.joinall([*first.get(), *second.get()])
+    assert order == ["a", "b"] * 50
+
+
+def test_spawn_many_keeps_within_the_size_whatever_it_is_given() -> None:
+    lock = threading.Lock()
+    running = most = 0
+
+    def work(_: Any) -> None:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        gilpool.sleep(0.001)
+        with lock:
+            running -= 1
+
+    pool = gilpool.Pool(3)
+    kinds: list[Any] = [range(40), list(range(40)), {*range(40)}, dict.fromkeys(range(40))]
+    for items in [*kinds, iter(range(40)), (n for n in range(40))]:
+        assert len(pool.spawn_many(work, items)) == 40
+        assert pool.join(PATIENCE)
+    assert most == 3
+
+
+def test_an_iterator_is_read_no_further_than_there_are_slots() -> None:
+    pool = gilpool.Pool(2)
+    items = iter(range(10))
+    with Held(pool, count=2) as held:
+        spawner = gilpool.spawn(pool.spawn_many, abs, items)
+        wait_for_line(pool, 1)
+        assert next(items) == 1  # one item has been read, and waits
+        held.release()
+    assert [task.get() for task in spawner.get()] == [0, 2, 3, 4, 5, 6, 7, 8, 9]
+
+
+def test_a_killed_spawn_many_leaves_what_has_no_slot_unspawned() -> None:
+    pool = gilpool.Pool(1)
+    done: list[int] = []
+    with Held(pool) as held:
+        spawner = gilpool.spawn(pool.spawn_many, done.append, range(10))
+        wait_for_line(pool, 1)
+        spawner.kill()
+        assert pool.stats()["in_line"] == 0
+        held.release()
+    assert pool.join(PATIENCE)
+    assert done == []
+    assert pool.spawn(int).get() == 0
+
+
+def test_who_waits_in_line_shares_the_fate_of_a_broken_pool() -> None:
+    go = threading.Event()
+
+    def initialize() -> None:
+        assert go.wait(PATIENCE)
+        raise ZeroDivisionError
+
+    pool = gilpool.Pool(1, initializer=initialize)
+    first = pool.spawn(int)
+    waiting = [gilpool.spawn(pool.spawn, int), gilpool.spawn(pool.spawn_many, abs, range(5))]
+    wait_for_line(pool, 2)
+    go.set()
+    with pytest.raises(ZeroDivisionError):
+        first.get(timeout=PATIENCE)
+    for spawner in waiting:
+        with pytest.raises(RuntimeError, match="initializer"):
+            spawner.get(timeout=PATIENCE)
+    assert pool.join(PATIENCE)
+
+
+def test_a_task_killed_in_line_takes_no_slot() -> None:
+    pool = gilpool.Pool(1)
+    task = gilpool.Task(int)
+    with Held(pool) as held:
+        starter = gilpool.spawn(pool.start, task)
+        wait_for_line(pool, 1)
+        task.kill()
+        elsewhere = gilpool.Task(pow, 2, 3)
+        other = gilpool.spawn(pool.start, elsewhere)
+        wait_for_line(pool, 2)
+        elsewhere.start()
+        assert elsewhere.get(timeout=PATIENCE) == 8
+        held.release()
+    gilpool.joinall([starter, other], timeout=PATIENCE, raise_error=True)
+    assert isinstance(task.value, gilpool.TaskExit)
+    assert pool.join(PATIENCE)
+
+
+def test_the_error_of_an_iterable_comes_after_what_it_gave() -> None:
+    done: list[int] = []
+
+    def items() -> Iterator[int]:
+        yield from range(10)
+        raise ZeroDivisionError
+
+    for size in (1, 3, None):
+        pool = gilpool.Pool(size)
+        with pytest.raises(ZeroDivisionError):
+            pool.spawn_many(done.append, items())
+        assert pool.join(PATIENCE)
+        assert sorted(done) == list(range(10))
+        done.clear()
 
 
 def test_a_task_may_fill_its_own_pool() -> None:

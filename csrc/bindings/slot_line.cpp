@@ -1,0 +1,161 @@
+// bindings/slot_line.cpp: claims, the line they stand in, and who serves it.
+#include "bindings/slot_line.hpp"
+
+#include <new>
+#include <vector>
+
+#include "bindings/lifecycle.hpp"
+#include "bindings/pool_type.hpp"
+#include "bindings/task_type.hpp"
+
+namespace gilpool::bindings {
+
+/// What one thread waits for. On the heap, and left there for good when its thread is unwound out
+/// of a dying interpreter, for others may still look at it.
+struct SlotClaim {
+    std::vector<TaskObject*> tasks;  ///< strong; a slot for each; none: one slot for a guest
+    std::size_t served = 0;          ///< slots handed over
+    bool refused = false;  ///< the next task could not be queued: its spawner shall see why
+    bool in_line = false;
+    core::WaitList claimant;
+    SlotClaim* previous = nullptr;
+    SlotClaim* next = nullptr;
+
+    std::size_t wanted() const { return tasks.empty() ? 1 : tasks.size(); }
+    bool ended() const { return refused || served == wanted(); }
+};
+
+namespace {
+
+void get_in_line(SlotLine& line, SlotClaim* claim) {
+    claim->in_line = true;
+    claim->previous = line.last;
+    claim->next = nullptr;
+    (line.last != nullptr ? line.last->next : line.first) = claim;
+    line.last = claim;
+}
+
+void leave_line(SlotLine& line, SlotClaim* claim) {
+    (claim->previous != nullptr ? claim->previous->next : line.first) = claim->next;
+    (claim->next != nullptr ? claim->next->previous : line.last) = claim->previous;
+    claim->in_line = false;
+}
+
+/// Uses one free slot for the claim.
+void serve(PoolObject* pool, SlotClaim* claim) {
+    if (claim->tasks.empty()) {
+        take_guest_slot(pool);
+        ++claim->served;
+        return;
+    }
+    TaskObject* const task = claim->tasks[claim->served];
+    // Started elsewhere or killed while it waited: then it needs no slot here.
+    if (task->state == TaskState::fresh &&
+        (spawning_is_over() || pool->broken || !queue_task(pool, task))) {
+        claim->refused = true;
+        return;
+    }
+    ++claim->served;
+}
+
+/// Waits until the claim has ended. A refusal raises here, on the claimant's own thread.
+WaitOutcome stand_in_line(PoolObject* pool, SlotClaim* claim, core::TimePoint deadline) {
+    // Before the claim is in line: it must not get its own slot, over and over.
+    const bool lent = lend_own_slot();
+    get_in_line(pool->line, claim);
+    serve_line(pool);
+    WaitOutcome outcome = WaitOutcome::notified;
+    while (!claim->ended() && outcome == WaitOutcome::notified) {
+        ListedWaiter waiter(claim->claimant);
+        outcome = waiter.wait_until(deadline);
+    }
+    if (lent) {
+        take_own_slot_back();
+    }
+    if (claim->in_line) {
+        leave_line(pool->line, claim);
+    }
+    if (claim->served == claim->wanted() && outcome == WaitOutcome::timed_out) {
+        outcome = WaitOutcome::notified;
+    }
+    while (outcome == WaitOutcome::notified && claim->served < claim->tasks.size()) {
+        TaskObject* const task = claim->tasks[claim->served++];
+        if (task->state == TaskState::fresh && !start_task(pool, task)) {
+            outcome = WaitOutcome::raised;
+        }
+    }
+    return outcome;
+}
+
+void drop(SlotClaim* claim) {
+    for (TaskObject* const task : claim->tasks) {
+        Py_DECREF(as_object(task));
+    }
+    delete claim;
+}
+
+}  // namespace
+
+void serve_line(PoolObject* pool) {
+    while (pool->line.first != nullptr && !is_full(pool)) {
+        SlotClaim* const claim = pool->line.first;
+        leave_line(pool->line, claim);
+        serve(pool, claim);
+        if (claim->ended()) {
+            claim->claimant.notify_all();
+        } else {
+            get_in_line(pool->line, claim);
+        }
+    }
+}
+
+Py_ssize_t length_of(const SlotLine& line) {
+    Py_ssize_t length = 0;
+    for (const SlotClaim* claim = line.first; claim != nullptr; claim = claim->next) {
+        ++length;
+    }
+    return length;
+}
+
+WaitOutcome queue_when_free(PoolObject* pool, TaskObject* task, core::TimePoint deadline) {
+    auto* const claim = new SlotClaim;
+    claim->tasks.push_back(task);
+    Py_INCREF(as_object(task));
+    const WaitOutcome outcome = stand_in_line(pool, claim, deadline);
+    drop(claim);
+    return outcome;
+}
+
+bool queue_all_when_free(PoolObject* pool, PyObject* tasks, Py_ssize_t begin) {
+    const Py_ssize_t end = PyList_GET_SIZE(tasks);
+    if (begin >= end) {
+        return true;
+    }
+    auto* const claim = new SlotClaim;
+    claim->tasks.reserve(static_cast<std::size_t>(end - begin));
+    for (Py_ssize_t i = begin; i < end; ++i) {
+        claim->tasks.push_back(as_task(Py_NewRef(PyList_GET_ITEM(tasks, i))));
+    }
+    const WaitOutcome outcome = stand_in_line(pool, claim, core::kNever);
+    drop(claim);
+    return outcome == WaitOutcome::notified;
+}
+
+WaitOutcome take_guest_slot_when_free(PoolObject* pool, core::TimePoint deadline) {
+    auto* const claim = new SlotClaim;
+    const WaitOutcome outcome = stand_in_line(pool, claim, deadline);
+    if (outcome != WaitOutcome::notified && claim->served > 0) {
+        return_guest_slot(pool);
+    }
+    drop(claim);
+    return outcome;
+}
+
+void forget_line(PoolObject* pool) {
+    for (SlotClaim* claim = pool->line.first; claim != nullptr; claim = claim->next) {
+        claim->in_line = false;
+    }
+    pool->line = SlotLine{};
+}
+
+}  // namespace gilpool::bindings

@@ -1,0 +1,50 @@
+// bindings/slot_line.hpp: who waits for a slot of a full pool, first come, first served. GIL held,
+// released while a claimant waits.
+//
+// Whoever makes a slot free hands it to the head of the line in the same breath: a task that waits
+// there is queued by the worker that has just finished another one, without a word to the thread
+// that spawns it, so a thousand tasks on a pool of eight cost no thousand hand-offs. A claim for
+// several tasks gets one slot and goes to the end of the line, so spawners take turns.
+//
+// Invariant: while a claim is in line the pool is full, so nobody who comes later finds a slot.
+#pragma once
+
+#include <Python.h>
+
+#include "bindings/waiting.hpp"
+#include "core/clock.hpp"
+
+namespace gilpool::bindings {
+
+struct PoolObject;
+struct SlotClaim;
+struct TaskObject;
+
+/// The claims of one pool, linked through their own fields.
+struct SlotLine {
+    SlotClaim* first = nullptr;
+    SlotClaim* last = nullptr;
+};
+
+/// Hands free slots to those in line: a slot, or the pool's size, has changed.
+void serve_line(PoolObject* pool);
+
+/// How many wait in line.
+Py_ssize_t length_of(const SlotLine& line);
+
+/// Waits in line until `task`, which need not be fresh any more by then, has been queued.
+/// Unless `notified` it has not been. A task that waits lends its own slot meanwhile, also to what
+/// it is about to spawn.
+WaitOutcome queue_when_free(PoolObject* pool, TaskObject* task, core::TimePoint deadline);
+
+/// The same for `count` tasks of the list `tasks` from `begin` on; false with an exception set if
+/// not all were queued.
+bool queue_all_when_free(PoolObject* pool, PyObject* tasks, Py_ssize_t begin);
+
+/// Waits in line for a guest's slot and takes it.
+WaitOutcome take_guest_slot_when_free(PoolObject* pool, core::TimePoint deadline);
+
+/// In a forked child: those in line were threads of the parent.
+void forget_line(PoolObject* pool);
+
+}  // namespace gilpool::bindings
