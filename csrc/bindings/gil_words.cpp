@@ -8,12 +8,16 @@
 #include "bindings/compat.hpp"
 #include "bindings/gil.hpp"
 
-#if PY_VERSION_HEX >= 0x030C0000 && !defined(Py_GIL_DISABLED)
+#if !defined(Py_GIL_DISABLED)
 // The internal headers are written for C: C's own atomics do not compile as C++, the compiler's
 // builtins, which 3.12 takes otherwise, do and have the same layout.
 #undef HAVE_STD_ATOMIC
+#if PY_VERSION_HEX >= 0x030C0000
 #include <internal/pycore_interp.h>
 #define GILPOOL_READS_GIL_STRUCT 1
+#else
+#include <internal/pycore_runtime.h>
+#endif
 #endif
 
 namespace gilpool::bindings {
@@ -26,6 +30,17 @@ std::atomic<Readable> g_readable{Readable::untried};
 #ifdef GILPOOL_READS_GIL_STRUCT
 /// Of the one interpreter there is. Set by the first call, before any other thread can ask.
 _gil_runtime_state* g_gil = nullptr;
+#endif
+
+#if !defined(Py_GIL_DISABLED)
+/// The struct's type differs between versions, its fields do not.
+auto& gil_struct() {
+#ifdef GILPOOL_READS_GIL_STRUCT
+    return *g_gil;
+#else
+    return _PyRuntime.ceval.gil;
+#endif
+}
 #endif
 
 void find_words() {
@@ -87,6 +102,22 @@ const PyThreadState* gil_holder() {
     return nullptr;
 #else
     return _PyThreadState_UncheckedGet();  // runtime-global up to 3.11: the holder, whoever asks
+#endif
+}
+
+unsigned long gil_switches() {
+#if defined(Py_GIL_DISABLED)
+    return 0;
+#else
+    return *static_cast<const volatile unsigned long*>(&gil_struct().switch_number);
+#endif
+}
+
+void set_switch_interval_without_gil(unsigned long microseconds) {
+#if defined(Py_GIL_DISABLED)
+    (void)microseconds;
+#else
+    *static_cast<volatile unsigned long*>(&gil_struct().interval) = microseconds;
 #endif
 }
 

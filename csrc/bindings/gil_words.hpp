@@ -22,4 +22,12 @@ void distrust_gil_words();
 /// the caller's own, it may be gone by now.
 const PyThreadState* gil_holder();
 
+/// How often the GIL has gone to another thread state than the one that had it before, since the
+/// interpreter began.
+unsigned long gil_switches();
+
+/// What sys.setswitchinterval() does, for who has no GIL. Who waits for the GIL already goes on
+/// with the interval that was set when the wait began.
+void set_switch_interval_without_gil(unsigned long microseconds);
+
 }  // namespace gilpool::bindings

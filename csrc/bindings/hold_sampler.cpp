@@ -5,7 +5,6 @@
 #include <chrono>
 
 #include "bindings/compat.hpp"
-#include "bindings/quiet_thread.hpp"
 
 namespace gilpool::bindings {
 
@@ -32,16 +31,13 @@ bool HoldSampler::start() {
     watched_ = PyThreadState_Get();
     held_ns_ = released_ns_ = longest_ns_ = 0;
     looks_ = 0;
-    stopping_ = false;
-    running_ = start_quiet_thread(&thread_, &HoldSampler::enter_thread, this);
-    return running_;
+    return thread_.start([](void* self) { static_cast<HoldSampler*>(self)->watch(); }, this);
 }
 
 void HoldSampler::stop() {
-    if (running_) {
-        stopping_ = true;
-        pthread_join(thread_, nullptr);  // it needs no GIL, so it may be joined with the GIL held
-        running_ = false;
+    if (thread_.running()) {
+        stop_.release();
+        thread_.join();
     }
 }
 
@@ -52,18 +48,12 @@ HoldSampler::Seen HoldSampler::seen() const {
             .looks = looks_.load()};
 }
 
-void* HoldSampler::enter_thread(void* self) noexcept {
-    static_cast<HoldSampler*>(self)->watch();
-    return nullptr;
-}
-
-void HoldSampler::watch() noexcept {
+void HoldSampler::watch() {
     Naps naps(kShortestNap, kLongestNap);
     std::int64_t last_look = core::monotonic_now().time_since_epoch().count();
     std::int64_t stretch_began = 0;  // 0: the last look found the GIL not held
     std::uint64_t stretch_call = 0;
-    while (!stopping_.load(std::memory_order_relaxed)) {
-        naps.take();
+    while (!naps.take(stop_)) {
         // One look at each, and no second one to see whether they belong together: that would drop
         // looks at the beginning and the end of calls, where the GIL is held. So what the one blurs
         // at the beginning of short calls the other makes up for at their end.

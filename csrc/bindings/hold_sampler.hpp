@@ -6,11 +6,12 @@
 #pragma once
 
 #include <Python.h>
-#include <pthread.h>
 
 #include <atomic>
 #include <cstdint>
+#include <semaphore>
 
+#include "bindings/quiet_thread.hpp"
 #include "core/clock.hpp"
 
 namespace gilpool::bindings {
@@ -20,7 +21,8 @@ class HoldSampler {
     /// Watches the calling thread from now on; false if there is no thread to be had.
     bool start();
     void stop();
-    void abandon() { running_ = false; }
+    void abandon() { thread_.abandon(); }
+    bool running() const { return thread_.running(); }
 
     /// A call of the watched thread begins, ends.
     void begin_call(core::TimePoint now) {
@@ -40,20 +42,18 @@ class HoldSampler {
     Seen seen() const;
 
   private:
-    static void* enter_thread(void* self) noexcept;
-    void watch() noexcept;
+    void watch();
 
     PyThreadState* watched_ = nullptr;
     std::atomic<std::int64_t> call_began_ns_{0};
     std::atomic<std::uint64_t> calls_{0};
-    std::atomic<bool> stopping_{false};
     /// Written by the watching thread only.
     std::atomic<std::int64_t> held_ns_{0};
     std::atomic<std::int64_t> released_ns_{0};
     std::atomic<std::int64_t> longest_ns_{0};
     std::atomic<std::uint64_t> looks_{0};
-    pthread_t thread_{};
-    bool running_ = false;
+    std::binary_semaphore stop_{0};
+    QuietThread thread_;
 };
 
 }  // namespace gilpool::bindings

@@ -2,6 +2,7 @@
 #include <pybind11/pybind11.h>
 
 #include "bindings/errors.hpp"
+#include "bindings/gil_meter.hpp"
 #include "bindings/gil_words.hpp"
 #include "bindings/lifecycle.hpp"
 #include "bindings/mailbox.hpp"
@@ -44,4 +45,5 @@ PYBIND11_MODULE(_core, module) {
     gb::bind_stats(module);
     gb::bind_phase_recorder(module);
     gb::bind_witness_probe(module);
+    gb::bind_gil_meter(module);
 }

@@ -1,24 +1,29 @@
-// bindings/quiet_thread.cpp: signal mask, timer slack and random naps.
+// bindings/quiet_thread.cpp: signal mask, joins, timer slack and random naps.
 #include "bindings/quiet_thread.hpp"
 
+#ifdef __linux__
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
+#endif
 
 #include <csignal>
 
+#include "bindings/gil.hpp"
 #include "core/clock.hpp"
 
 namespace gilpool::bindings {
 
 namespace {
 
-constexpr std::int64_t kNanosecondsPerSecond = 1'000'000'000;
+/// How long the GIL is let go at a time while a thread that may need it ends.
+constexpr std::chrono::milliseconds kJoinSlice{20};
 
 }  // namespace
 
-bool start_quiet_thread(pthread_t* thread, void* (*function)(void*), void* context) {
+bool QuietThread::start(Function function, void* context) {
+    function_ = function;
+    context_ = context;
     sigset_t blocked;
     sigfillset(&blocked);
     for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL}) {
@@ -27,9 +32,33 @@ bool start_quiet_thread(pthread_t* thread, void* (*function)(void*), void* conte
     // The new thread inherits the mask, so that it never runs with a signal unblocked.
     sigset_t before;
     pthread_sigmask(SIG_SETMASK, &blocked, &before);
-    const bool started = pthread_create(thread, nullptr, function, context) == 0;
+    running_ = pthread_create(&thread_, nullptr, &QuietThread::enter, this) == 0;
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    return started;
+    return running_;
+}
+
+void QuietThread::join() {
+    if (running_) {
+        pthread_join(thread_, nullptr);
+        running_ = false;
+    }
+}
+
+void QuietThread::join_letting_gil_go() {
+    bool done = !running_;
+    while (!done) {
+        const Released released;
+        done = done_.try_acquire_for(kJoinSlice);
+    }
+    join();
+}
+
+// Taking the GIL may unwind the thread when the interpreter ends: no frame here is in the way.
+void* QuietThread::enter(void* self) {
+    auto& thread = *static_cast<QuietThread*>(self);
+    thread.function_(thread.context_);
+    thread.done_.release();
+    return nullptr;
 }
 
 pid_t native_thread_id() {
@@ -42,21 +71,19 @@ pid_t native_thread_id() {
 
 Naps::Naps(std::chrono::nanoseconds shortest, std::chrono::nanoseconds longest)
     : shortest_ns_(shortest.count()),
-      spread_ns_((longest - shortest).count() + 1),
+      spread_ns_(static_cast<std::uint64_t>((longest - shortest).count()) + 1),
       random_(static_cast<std::uint64_t>(core::monotonic_now().time_since_epoch().count()) | 1) {
 #ifdef __linux__
     prctl(PR_SET_TIMERSLACK, 1);  // else the kernel adds up to 50 us to each nap
 #endif
 }
 
-void Naps::take() {
+bool Naps::take(std::binary_semaphore& alarm) {
     random_ ^= random_ << 13;  // xorshift
     random_ ^= random_ >> 7;
     random_ ^= random_ << 17;
-    const auto ns =
-        shortest_ns_ + static_cast<std::int64_t>(random_ % static_cast<std::uint64_t>(spread_ns_));
-    const timespec nap{ns / kNanosecondsPerSecond, ns % kNanosecondsPerSecond};
-    nanosleep(&nap, nullptr);
+    return alarm.try_acquire_for(
+        std::chrono::nanoseconds(shortest_ns_ + static_cast<std::int64_t>(random_ % spread_ns_)));
 }
 
 }  // namespace gilpool::bindings

@@ -1,5 +1,4 @@
 // bindings/quiet_thread.hpp: threads of a measurement: no signals, exact short naps.
-// Any thread; no GIL needed.
 #pragma once
 
 #include <pthread.h>
@@ -7,12 +6,40 @@
 
 #include <chrono>
 #include <cstdint>
+#include <semaphore>
 
 namespace gilpool::bindings {
 
-/// Starts a thread that takes no signals but the faults it brings upon itself; false if there is
-/// none to be had. Unlike core::ServiceThread it may be unwound, as whoever takes the GIL must be.
-bool start_quiet_thread(pthread_t* thread, void* (*function)(void*), void* context);
+/// A native thread that takes no signals but the faults it brings upon itself. Unlike
+/// core::ServiceThread it may be unwound, as whoever takes the GIL must be. Used by one thread.
+class QuietThread {
+  public:
+    using Function = void (*)(void* context);
+
+    /// Starts a thread that runs the function; false if there is none to be had.
+    bool start(Function function, void* context);
+
+    bool running() const { return running_; }
+
+    /// Waits for the end of a thread that needs no GIL for it.
+    void join();
+
+    /// Waits for the end of a thread that may need the GIL for it. Called with the GIL, which is
+    /// let go meanwhile, over and over: each time wakes one of those who wait for it.
+    void join_letting_gil_go();
+
+    /// In a forked child, where the thread does not exist.
+    void abandon() { running_ = false; }
+
+  private:
+    static void* enter(void* self);
+
+    Function function_ = nullptr;
+    void* context_ = nullptr;
+    pthread_t thread_{};
+    std::binary_semaphore done_{0};
+    bool running_ = false;
+};
 
 /// The kernel's number of the calling thread.
 pid_t native_thread_id();
@@ -22,11 +49,13 @@ pid_t native_thread_id();
 class Naps {
   public:
     Naps(std::chrono::nanoseconds shortest, std::chrono::nanoseconds longest);
-    void take();
+
+    /// Sleeps, but no longer than until `alarm` is released; true if it was.
+    bool take(std::binary_semaphore& alarm);
 
   private:
     std::int64_t shortest_ns_;
-    std::int64_t spread_ns_;
+    std::uint64_t spread_ns_;
     std::uint64_t random_;
 };
 

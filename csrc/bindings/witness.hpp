@@ -8,17 +8,19 @@
 // A win needs the witness to be on a CPU while the GIL is free. Where the kernel says when a thread
 // was woken (WakeWatch), a brief release is seen too: it wakes the witness even if that comes late.
 //
-// start, stop and enter are called with the GIL held, by one thread.
+// start, stop and enter are called with the GIL held, by one thread; counters are read by any.
 #pragma once
 
 #include <Python.h>
-#include <pthread.h>
 #include <sys/types.h>
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <semaphore>
+
+#include "bindings/quiet_thread.hpp"
 
 namespace gilpool::bindings {
 
@@ -26,17 +28,22 @@ class Witness {
   public:
     enum class Phase : int { idle, call, control };
 
+    /// After each win the witness stays away for a time between these. Without it, it would be back
+    /// before the woken caller has taken the GIL, and starve it; if the time were always the same,
+    /// it could fall into step with the calls.
+    Witness(std::chrono::nanoseconds shortest_nap, std::chrono::nanoseconds longest_nap)
+        : shortest_nap_(shortest_nap), longest_nap_(longest_nap) {}
+
     /// Starts the thread; false if there is none to be had.
     bool start();
 
-    /// Ends it and waits for that, letting the GIL go meanwhile. Nothing may be waiting for the GIL
-    /// with a long switch interval that is not released by then: put the old one back first.
+    /// Ends it and waits for that, letting the GIL go meanwhile.
     void stop();
 
     /// In a forked child, where the thread does not exist.
-    void abandon() { running_ = false; }
+    void abandon() { thread_.abandon(); }
 
-    bool running() const { return running_; }
+    bool running() const { return thread_.running(); }
 
     /// What the calling thread does from now on.
     void enter(Phase phase) { phase_.store(phase, std::memory_order_relaxed); }
@@ -46,6 +53,9 @@ class Witness {
         return wins_[static_cast<std::size_t>(phase)].load(std::memory_order_relaxed);
     }
 
+    /// How long all waits for the GIL that have ended took together.
+    std::int64_t waited_ns() const { return waited_ns_.load(std::memory_order_relaxed); }
+
     /// While paused the witness does not ask for the GIL again.
     void pause(bool paused) { paused_.store(paused, std::memory_order_relaxed); }
 
@@ -53,27 +63,26 @@ class Witness {
     /// held: true stays true until the GIL is let go.
     bool wants_gil() const { return wants_gil_.load(std::memory_order_acquire); }
 
-    /// The kernel's number of the thread.
+    /// The kernel's number of the thread, and its thread state.
     pid_t native_id() const { return native_id_; }
-
     const PyThreadState* state() const { return state_; }
 
   private:
-    static void* enter_thread(void* self);
     void run();
 
+    const std::chrono::nanoseconds shortest_nap_;
+    const std::chrono::nanoseconds longest_nap_;
     std::atomic<Phase> phase_{Phase::idle};
     std::array<std::atomic<std::uint64_t>, 3> wins_{};
+    std::atomic<std::int64_t> waited_ns_{0};
     std::atomic<bool> wants_gil_{false};
     std::atomic<bool> paused_{false};
-    std::atomic<bool> stopping_{false};
     std::binary_semaphore ready_{0};
-    std::binary_semaphore done_{0};
+    std::binary_semaphore stop_{0};
     PyInterpreterState* interpreter_ = nullptr;
-    PyThreadState* state_ = nullptr;  ///< set before ready_
-    pid_t native_id_ = 0;             ///< set before ready_
-    pthread_t thread_{};
-    bool running_ = false;
+    PyThreadState* state_ = nullptr;  ///< written before ready_
+    pid_t native_id_ = 0;             ///< written before ready_
+    QuietThread thread_;
 };
 
 }  // namespace gilpool::bindings

@@ -8,10 +8,12 @@
 #include <chrono>
 #include <stdexcept>
 #include <system_error>
+#include <thread>
 
 #include "bindings/compat.hpp"
 #include "bindings/cpu_clock.hpp"
 #include "bindings/gil.hpp"
+#include "bindings/gil_words.hpp"
 #include "core/clock.hpp"
 #include "core/fork.hpp"
 
@@ -21,6 +23,10 @@ namespace py = pybind11;
 using namespace std::chrono_literals;
 
 namespace {
+
+/// The witness comes back about as often as it can without starving short calls.
+constexpr auto kShortestNap = 30us;
+constexpr auto kLongestNap = 70us;
 
 /// How long the witness may take to get to the GIL and fall asleep there before a round begins
 /// without it: on a machine that busy, wins have to do.
@@ -54,9 +60,16 @@ WitnessProbe::Results::~Results() {
     }
 }
 
-WitnessProbe::WitnessProbe(bool watch_wakes) : generation_(core::fork_generation()) {
-    if (!witness_.start()) {
-        throw std::system_error(EAGAIN, std::generic_category(), "no thread for the witness");
+WitnessProbe::WitnessProbe(double old_interval, bool watch_wakes)
+    : witness_(kShortestNap, kLongestNap), generation_(core::fork_generation()) {
+    witness_.pause(true);
+    const bool started =
+        witness_.start() &&
+        (!gil_words_are_readable() ||
+         hogs_.start(witness_.state(), static_cast<unsigned long>(old_interval * 1e6)));
+    if (!started) {
+        close();
+        throw std::system_error(EAGAIN, std::generic_category(), "no threads for the measurement");
     }
     if (watch_wakes) {
         wakes_.open(witness_.native_id());
@@ -70,11 +83,12 @@ WitnessProbe::~WitnessProbe() {
 void WitnessProbe::close() {
     if (core::fork_generation() != generation_) {
         witness_.abandon();
+        hogs_.abandon();
         sampler_.abandon();
         return;
     }
     sampler_.stop();
-    sampling_ = false;
+    hogs_.stop();
     witness_.stop();
     wakes_.close();
 }
@@ -195,17 +209,20 @@ bool WitnessProbe::control(std::int64_t windows, double length) {
     return witness_.wins(Witness::Phase::control) > wins_before;
 }
 
+void WitnessProbe::release_for(double seconds) {
+    const Released released;
+    std::this_thread::sleep_for(duration_of(seconds));
+}
+
 void WitnessProbe::start_sampling() {
     check_process();
-    if (!sampling_ && !sampler_.start()) {
+    if (!sampler_.running() && !sampler_.start()) {
         throw std::system_error(EAGAIN, std::generic_category(), "no thread for the sampler");
     }
-    sampling_ = true;
 }
 
 HoldSampler::Seen WitnessProbe::stop_sampling() {
     sampler_.stop();
-    sampling_ = false;
     return sampler_.seen();
 }
 
@@ -220,7 +237,7 @@ void bind_witness_probe(py::module_& module) {
         .def_readonly("wins", &WitnessProbe::Round::wins)
         .def_readonly("woken", &WitnessProbe::Round::woken)
         .def_readonly("watched", &WitnessProbe::Round::watched);
-    probe.def(py::init<bool>(), py::arg("watch_wakes") = true)
+    probe.def(py::init<double, bool>(), py::arg("old_interval"), py::arg("watch_wakes") = true)
         .def(
             "call",
             [](WitnessProbe& self, const py::object& function, const py::tuple& args,
@@ -232,6 +249,8 @@ void bind_witness_probe(py::module_& module) {
             "Call the function for so many seconds, at least once, at most so many times.")
         .def("control", &WitnessProbe::control, py::arg("windows"), py::arg("seconds"),
              "Let the GIL go so many times for so many seconds; whether the witness noticed.")
+        .def("release_for", &WitnessProbe::release_for, py::arg("seconds"),
+             "Let the GIL go for so many seconds.")
         .def("start_sampling", &WitnessProbe::start_sampling,
              "Begin to look whether this thread holds the GIL in its calls.")
         .def(
@@ -243,6 +262,8 @@ void bind_witness_probe(py::module_& module) {
             "End that; (seconds held, seconds released, longest stretch held, looks).")
         .def_property_readonly("watches_wakes", &WitnessProbe::watches_wakes,
                                "Whether the kernel tells when the witness was woken.")
+        .def_property_readonly("hogged", &WitnessProbe::hogged,
+                               "Whether another thread has kept the GIL for long.")
         .def("close", &WitnessProbe::close, "End the threads; idempotent.");
 }
 

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "bindings/hog_watch.hpp"
 #include "bindings/hold_sampler.hpp"
 #include "bindings/witness.hpp"
 #include "bindings/witness_wakes.hpp"
@@ -18,8 +19,9 @@ namespace gilpool::bindings {
 
 class WitnessProbe {
   public:
-    /// With `watch_wakes` false, wins are all that counts, as where the kernel tells no more.
-    explicit WitnessProbe(bool watch_wakes);
+    /// `old_interval` in seconds is put back if another thread keeps the GIL. With `watch_wakes`
+    /// false, wins are all that counts, as where the kernel tells no more.
+    WitnessProbe(double old_interval, bool watch_wakes);
     ~WitnessProbe();
     WitnessProbe(const WitnessProbe&) = delete;
     WitnessProbe& operator=(const WitnessProbe&) = delete;
@@ -46,6 +48,13 @@ class WitnessProbe {
 
     bool watches_wakes() const { return wakes_.can_tell(); }
 
+    /// Lets the GIL go for `seconds`.
+    void release_for(double seconds);
+
+    /// True once another thread has kept the GIL for long: whatever a round finds then is void, but
+    /// what earlier ones found, and what this one found if it was one of calls, is not.
+    bool hogged() const { return hogs_.found(); }
+
     void start_sampling();
     /// (seconds held, seconds released, longest stretch held, looks)
     HoldSampler::Seen stop_sampling();
@@ -71,8 +80,8 @@ class WitnessProbe {
 
     Witness witness_;
     WakeWatch wakes_;
+    HogWatch hogs_;
     HoldSampler sampler_;
-    bool sampling_ = false;
     std::uint64_t settled_waits_ = 0;
     std::uint32_t generation_;
 };

@@ -14,7 +14,7 @@ its own.
 
 # General layout: `_probe` measures one callable (`_rounds` is the method, `_callables` what can be
 # measured, `_disturbances` what may have had a part), `_report` is the result, `_assertions` judge
-# it.
+# it. `_meter` watches the whole process.
 
 from gilpool.gil._assertions import assert_holds as assert_holds
 from gilpool.gil._assertions import assert_max_hold as assert_max_hold
@@ -23,6 +23,7 @@ from gilpool.gil._assertions import holds as holds
 from gilpool.gil._assertions import max_hold as max_hold
 from gilpool.gil._assertions import releases as releases
 from gilpool.gil._assertions import report as report
+from gilpool.gil._meter import Meter as Meter
 from gilpool.gil._probe import Probe as Probe
 from gilpool.gil._report import GilReport as GilReport
 from gilpool.gil._report import Inconclusive as Inconclusive
@@ -30,6 +31,7 @@ from gilpool.gil._report import Inconclusive as Inconclusive
 __all__ = [
     "GilReport",
     "Inconclusive",
+    "Meter",
     "Probe",
     "assert_holds",
     "assert_max_hold",

@@ -122,21 +122,23 @@ class Probe:
         interval = sys.getswitchinterval()
         collecting = gc.isenabled()
         probe = None
-        long_interval = max(LONG_INTERVAL, 4 * self.budget)
         try:
             gc.disable()
-            sys.setswitchinterval(long_interval)
+            probe = _core.WitnessProbe(interval, self.watch_wakes)
+            sys.setswitchinterval(max(LONG_INTERVAL, 4 * self.budget))
             if other_threads():
                 # Who began to wait for the GIL before now is patient only from the next time on.
-                time.sleep(2 * interval)
+                probe.release_for(2 * interval)
             began = time.perf_counter()
             for _ in range(self.warmup):
                 result = fn(*args, **kwargs)
                 refuse_unrun(result, fn)
                 del result
             one_call = (time.perf_counter() - began) / max(1, self.warmup)
-            probe = _core.WitnessProbe(self.watch_wakes)
-            rounds = Rounds(probe, fn, args, kwargs, self.budget, one_call)
+            long_interval = max(LONG_INTERVAL, 4 * self.budget, 20 * one_call)
+            if not probe.hogged:
+                sys.setswitchinterval(long_interval)
+            rounds = Rounds(probe, fn, args, kwargs, self.budget, one_call, long_interval)
             rounds.judge()
             if self.sample:
                 rounds.estimate()
@@ -146,6 +148,8 @@ class Probe:
                 probe.close()
             if collecting:
                 gc.enable()
+        if probe.hogged:
+            around.append("a Python thread that computes")
         return GilReport(
             name=name_of(fn),
             verdict=rounds.verdict,

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,6 +24,9 @@ CONTROLS = 12
 """Controls needed to say "holds": had the call let go for half its time, the chance that all of its
 releases were missed while so many of ours were noticed is about e**-12."""
 
+SIGHTINGS = 2
+"""Rounds in which a release was seen, needed to say "releases"."""
+
 FEWEST_ROUNDS = 2
 CALLS_WORTH = 0.1
 """Seconds: rounds of long calls end when they have seen so much, however few calls that is."""
@@ -34,7 +38,12 @@ LONGEST_WINDOW = 5e-3
 LONGEST_CONTROL = 10e-3
 
 SUSTAINED = 20
-"""So many wins in one round are a release that lasted: the witness is away in between."""
+"""So many wins in one round are a release that lasted, for the witness is away in between: no need
+for another round."""
+
+PATIENCE = 0.8
+"""Share of the switch interval after which nothing is believed any more: a thread that has waited
+all the interval takes the GIL by force."""
 
 LONG_CALL = 20e-3
 """Seconds: calls this long are sampled in the rounds themselves, shorter ones by themselves."""
@@ -56,6 +65,8 @@ class Rounds:
     budget: float
     one_call: float
     """Seconds, from the warm-up."""
+    interval: float
+    """Seconds: the switch interval, as long as nobody else sets it."""
 
     verdict: Verdict = "inconclusive"
     reason: str = ""
@@ -76,53 +87,58 @@ class Rounds:
         sampling = self.one_call >= LONG_CALL and _core.gil_words_are_readable
         if sampling:
             self.probe.start_sampling()
+        worth = math.ceil(CALLS_WORTH / max(self.one_call, 1e-9))
+        wanted = min(CONTROLS, max(FEWEST_ROUNDS, worth))
         started = time.perf_counter()
-        wanted = min(
-            CONTROLS, max(FEWEST_ROUNDS, math.ceil(CALLS_WORTH / max(self.one_call, 1e-9)))
-        )
-        controls_each = math.ceil(CONTROLS / wanted)
-        rounds = 0
-        while True:
+        while not self._is_decided(wanted, time.perf_counter() - started):
             # The first round is one call: enough for most calls that let go.
-            seen = self._round_of_calls(0.0 if rounds == 0 else ROUND)
-            rounds += 1
-            if self.sightings >= 2 or seen >= SUSTAINED:
-                self.verdict = "releases"
-                self.reason = "a waiting native thread got the GIL during the call"
-                break
-            self._round_of_controls(controls_each)
-            spent = time.perf_counter() - started
-            enough = self.controls >= CONTROLS and self.clean_rounds >= wanted
-            if not self.sightings and enough:
-                self.verdict = "holds"
-                self.reason = (
-                    f"no release in {count(self.clean_rounds, 'round')}, while "
-                    f"{count(self.controls, 'release')} made for comparison "
-                    f"{'was' if self.controls == 1 else 'were'} noticed"
-                )
-                break
-            if self.sightings and self.clean_rounds >= 2 * CONTROLS and enough:
-                self.reason = (
-                    f"it let go of the GIL in one round only and not in the other "
-                    f"{self.clean_rounds}: an accident, or a rare release"
-                )
-                break
-            if spent > self.budget and rounds >= FEWEST_ROUNDS:
-                self.reason = (
-                    f"after {spent:.1f} s only {self.controls} of {CONTROLS} releases made for "
-                    f"comparison had been noticed, and {self.sightings} of the call's own"
-                )
-                break
+            self._round_of_calls(ROUND if self.walls else 0.0)
+            if self.sightings < SIGHTINGS and not self.probe.hogged:
+                self._round_of_controls(math.ceil(CONTROLS / wanted))
         self.seconds = time.perf_counter() - started
         if sampling:
             self._take_samples()
+
+    def _is_decided(self, wanted: int, spent: float) -> bool:
+        """Whether this is the end; with the verdict and the reason for it."""
+        enough = self.controls >= CONTROLS and self.clean_rounds >= wanted
+        if self.probe.hogged and self.sightings:
+            self.verdict = "releases"
+            self.reason = "another thread got the GIL during the call"
+        elif self.probe.hogged:
+            self.reason = "another Python thread computes: it keeps the GIL whenever it is let go"
+        elif not math.isclose(sys.getswitchinterval(), self.interval, rel_tol=1e-3):
+            self.reason = "something set the switch interval during the measurement"
+        elif spent > self.interval * PATIENCE:
+            self.reason = f"after {spent:.0f} s the threads that wait for the GIL are not patient"
+        elif self.sightings >= SIGHTINGS:
+            self.verdict = "releases"
+            self.reason = "a waiting native thread got the GIL during the call"
+        elif enough and not self.sightings:
+            self.verdict = "holds"
+            self.reason = (
+                f"no release in {count(self.clean_rounds, 'round')} of calls, while "
+                f"{count(self.controls, 'release')} made for comparison were noticed"
+            )
+        elif enough and self.clean_rounds >= 2 * CONTROLS:
+            self.reason = (
+                f"it let go of the GIL in one round of calls and not in {self.clean_rounds} "
+                "others: an accident, or a rare release"
+            )
+        elif spent > self.budget and self.clean_rounds + self.sightings >= FEWEST_ROUNDS:
+            self.reason = (
+                f"after {spent:.1f} s {self.controls} of {CONTROLS} releases made for comparison "
+                f"had been noticed, and {self.sightings} of the call's own"
+            )
+        return bool(self.reason)
 
     def estimate(self) -> None:
         """Sample the released share of short calls, with nobody waiting for the GIL."""
         if self.verdict == "holds":
             self.released = 0.0
             return
-        if self.released is not None or not _core.gil_words_are_readable:
+        # A short switch interval makes any call look as if it let go.
+        if self.released is not None or self.probe.hogged or not _core.gil_words_are_readable:
             return
         self.walls.clear()
         self.cpus.clear()
@@ -134,11 +150,11 @@ class Rounds:
 
     @property
     def wall(self) -> float:
-        return statistics.median(self.walls)
+        return statistics.median(self.walls) if self.walls else self.one_call
 
     @property
     def cpu(self) -> float:
-        return statistics.median(self.cpus)
+        return statistics.median(self.cpus) if self.cpus else 0.0
 
     @property
     def longest_hold(self) -> float:
@@ -147,8 +163,8 @@ class Rounds:
         held = self.wall * (1.0 - (self.released or 0.0))
         return self.longest_stretch if self.longest_stretch else held
 
-    def _round_of_calls(self, seconds: float, alone: bool = False) -> int:
-        """Call for so long; how often the witness won."""
+    def _round_of_calls(self, seconds: float, alone: bool = False) -> None:
+        """Call for so long, at least once."""
         seen = self.probe.call(
             self.function, self.args, self.kwargs, seconds, 1_000_000, alone=alone
         )
@@ -158,11 +174,12 @@ class Rounds:
         self.longest_call = max(self.longest_call, seen.longest_call)
         if not alone:
             self.wins += seen.wins
-            if seen.wins or seen.woken:
+            if seen.wins >= SUSTAINED:
+                self.sightings += SIGHTINGS
+            elif seen.wins or seen.woken or self.probe.hogged:
                 self.sightings += 1
             else:
                 self.clean_rounds += 1
-        return seen.wins
 
     def _round_of_controls(self, number: int) -> None:
         """Let the GIL go as a call would that releases it half of its time."""
