@@ -84,16 +84,17 @@ def test_wheel_contains_the_package_and_nothing_else(distributions: Distribution
     """No test, source or tool of the project lands in site-packages."""
     with zipfile.ZipFile(distributions.wheel) as wheel:
         names = {name for name in wheel.namelist() if not name.endswith("/")}
-    package = {name for name in names if name.startswith("gilpool/")}
+    package = {name for name in names if name.startswith(("gilpool/", "pytest_gilpool/"))}
     metadata = f"gilpool-{declared_version()}.dist-info/"
 
     assert {name for name in names - package if not name.startswith(metadata)} == set()
     python_files = {
         path.relative_to(PROJECT / "python").as_posix()
         for pattern in ("*.py", "*.pyi", "py.typed")
-        for path in (PROJECT / "python" / "gilpool").rglob(pattern)
+        for name in ("gilpool", "pytest_gilpool")
+        for path in (PROJECT / "python" / name).rglob(pattern)
     }
-    assert {"gilpool/py.typed", "gilpool/_core.pyi"} <= python_files
+    assert {"gilpool/py.typed", "gilpool/_core.pyi", "pytest_gilpool/py.typed"} <= python_files
     assert package == python_files | {MODULE}
 
 
@@ -135,6 +136,7 @@ def test_wheel_metadata(distributions: Distributions) -> None:
         info = f"gilpool-{declared_version()}.dist-info"
         metadata = email.message_from_bytes(wheel.read(f"{info}/METADATA"))
         tags = email.message_from_bytes(wheel.read(f"{info}/WHEEL"))
+        entry_points = wheel.read(f"{info}/entry_points.txt").decode()
 
     requirements = metadata.get_all("Requires-Dist") or []
     assert metadata["Version"] == declared_version()
@@ -142,6 +144,7 @@ def test_wheel_metadata(distributions: Distributions) -> None:
     assert set(metadata.get_all("Provides-Extra") or []) >= {"cli", "plot"}
     assert metadata["License-Expression"] == "MIT"
     assert tags["Root-Is-Purelib"] == "false"
+    assert "[pytest11]\ngilpool = pytest_gilpool.plugin\n" in f"{entry_points}\n"
 
 
 def test_one_version() -> None:
