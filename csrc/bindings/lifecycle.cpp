@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "bindings/compat.hpp"
+#include "bindings/crew.hpp"
 #include "bindings/gil.hpp"
 #include "bindings/pool_type.hpp"
 #include "bindings/scheduler.hpp"
@@ -74,10 +75,12 @@ PyObject* finish(PyObject*, PyObject* cancel) {
         PyErr_WriteUnraisable(nullptr);
     }
     g_workers_are_gone = true;
+    const core::TimePoint deadline = core::monotonic_now() + kWorkersEndWithin;
+    shut_down_crews(deadline);
     {
         const Released released;
         core::Reactor::process().shutdown();
-        core::Pool::process().shutdown(core::monotonic_now() + kWorkersEndWithin);
+        core::Pool::process().shutdown(deadline);
     }
     if (interruption != nullptr) {
         raise_exception(interruption);
@@ -87,8 +90,12 @@ PyObject* finish(PyObject*, PyObject* cancel) {
 }
 
 PyObject* before_fork(PyObject*, PyObject*) {
-    const Released released;
-    core::Pool::process().quiesce(core::monotonic_now() + kIdleWorkersGoWithin);
+    const core::TimePoint deadline = core::monotonic_now() + kIdleWorkersGoWithin;
+    quiesce_crews(deadline);
+    {
+        const Released released;
+        core::Pool::process().quiesce(deadline);
+    }
     Py_RETURN_NONE;
 }
 

@@ -228,6 +228,7 @@ PyObject* pool_new(PyTypeObject* type, PyObject*, PyObject*) {
     new (&pool->running) TaskList;
     new (&pool->counters) PoolCounters;
     new (&pool->empty_waiters) core::WaitList;
+    new (&pool->crew) std::shared_ptr<Crew>;
     return as_object(pool);
 }
 
@@ -303,6 +304,8 @@ void pool_dealloc(PyObject* self) {
     pool_clear(self);
     drop_guest_slots(pool);
     Py_CLEAR(pool->name);
+    dismiss_crew(pool);
+    pool->crew.~shared_ptr();
     pool->empty_waiters.~WaitList();
     PyTypeObject* const type = Py_TYPE(self);
     type->tp_free(self);

@@ -12,6 +12,9 @@
 
 #include <Python.h>
 
+#include <memory>
+
+#include "bindings/crew.hpp"
 #include "bindings/slot_line.hpp"
 #include "core/clock.hpp"
 #include "core/waiters.hpp"
@@ -62,6 +65,7 @@ struct PoolObject {
     PoolObject* next_active;
     core::WaitList empty_waiters;  ///< told when tracked becomes 0
     SlotLine line;                 ///< who waits for a slot
+    std::shared_ptr<Crew> crew;    ///< made with the first task of a pool with an initializer
 };
 
 inline PoolObject* as_pool(PyObject* object) {

@@ -5,6 +5,7 @@
 
 #include "bindings/admission.hpp"
 #include "bindings/courtesy.hpp"
+#include "bindings/crew.hpp"
 #include "bindings/gil.hpp"
 #include "bindings/pool_type.hpp"
 #include "bindings/task_run.hpp"
@@ -12,7 +13,6 @@
 #include "bindings/wakeups.hpp"
 #include "bindings/worker_threads.hpp"
 #include "core/clock.hpp"
-#include "core/pool.hpp"
 
 namespace gilpool::bindings {
 
@@ -41,14 +41,25 @@ struct Ring {
     }
 };
 
+/// How long workers of one crew may go on while pools wait whose tasks they cannot run.
+constexpr std::chrono::milliseconds kTurn{1};
+
 Ring g_ring;
 constinit thread_local bool t_serving = false;
 int g_serving = 0;  ///< workers between attach and detach in serve()
 
-/// The oldest task of the pool whose turn it is, or null. A reference held by the queue is passed
-/// on.
-TaskObject* take_next() {
-    PoolObject* const pool = g_ring.first;
+/// True if the pool whose turn it is has no task for workers of `crew`.
+bool others_are_next(const Crew* crew) {
+    return g_ring.first != nullptr && g_ring.first->crew.get() != crew;
+}
+
+/// The oldest task of the first pool that workers of `crew` serve, or null. A reference held by the
+/// queue is passed on.
+TaskObject* take_next(const Crew* crew) {
+    PoolObject* pool = g_ring.first;
+    while (pool != nullptr && pool->crew.get() != crew) {
+        pool = pool->next_ready;
+    }
     if (pool == nullptr) {
         return nullptr;
     }
@@ -62,10 +73,11 @@ TaskObject* take_next() {
     return task;
 }
 
-void serve(void*);
+void serve(void* crew);
 
-/// Sees to it that a spare is on its way if there is work; false if none can be had. A worker that
-/// is running a task serves the ring afterwards, so to it that is no loss.
+/// Sees to it that a spare is on its way if there is work, one that may do what is next; false if
+/// none can be had. A worker that is running a task serves the ring afterwards, so to it that is no
+/// loss.
 bool call_for_spare() {
     if (g_ring.first == nullptr) {
         return true;
@@ -74,23 +86,27 @@ bool call_for_spare() {
         hurry_spare();
         return true;
     }
-    if (core::Pool::process().post(&serve, nullptr, core::Lane::blocking)) {
+    if (post_to_crew(g_ring.first, &serve)) {
         return true;
     }
     dismiss_spare();
     return g_serving > 0;
 }
 
-/// Runs task after task on the calling worker until nothing is queued or others do it better.
-void run_queue(Runner* runner) {
-    while (TaskObject* const task = take_next()) {
+/// Runs task after task on the calling worker until nothing is queued for it, others do it better,
+/// or it is the turn of pools that other workers serve: for a change of thread with every task
+/// would cost more than the tasks, they take turns of some length.
+void run_queue(Runner* runner, const Crew* crew) {
+    const core::TimePoint turn_ends = core::monotonic_now() + kTurn;
+    while (TaskObject* const task = take_next(crew)) {
         call_for_spare();
         if (g_ring.first == nullptr) {
             wake_collected();  // nobody else would while this task runs
         }
         begin_task(runner);
         run_task(task);
-        if (!goes_on_after_task(runner)) {
+        if (!goes_on_after_task(runner) ||
+            (others_are_next(crew) && core::monotonic_now() > turn_ends)) {
             break;
         }
     }
@@ -99,20 +115,29 @@ void run_queue(Runner* runner) {
 /// What a worker does for Python: becomes the runner, runs what is queued, lets the GIL go.
 /// No destructor may stand in this frame: a thread that comes back from a task into a dying
 /// interpreter is unwound through it without the GIL.
-void serve(void*) {
+void serve(void* context) {
+    Crew* const crew = static_cast<Crew*>(context);
     bool is_spare = true;
     t_serving = true;
+    set_own_crew(crew);
     while (is_spare && come_in()) {
         Runner* const runner = own_runner();
         ++g_serving;
         follow_thread_hooks();
         collect_wakeups(true);
-        run_queue(runner);
+        if (!others_are_next(crew)) {
+            run_queue(runner, crew);
+        }
         collect_wakeups(false);
         --g_serving;
         step_down(runner);
         // Before anybody is woken: a waiter that queues the next task at once must find the spare.
-        is_spare = appoint_spare();
+        if (others_are_next(crew)) {
+            call_for_spare();
+            is_spare = false;
+        } else {
+            is_spare = appoint_spare();
+        }
         WorkerThreadState::detach();
         wake_collected();  // with the GIL free: who is woken wants it
     }
@@ -122,6 +147,9 @@ void serve(void*) {
 }  // namespace
 
 bool schedule(PoolObject* pool) {
+    if (!ensure_crew(pool)) {
+        return false;
+    }
     if (!pool->ready) {
         g_ring.push_back(pool);
         set_work_queued(true);

@@ -3,6 +3,7 @@
 
 #include "bindings/admission.hpp"
 #include "bindings/courtesy.hpp"
+#include "bindings/crew.hpp"
 #include "bindings/gil_words.hpp"
 #include "bindings/pool_type.hpp"
 #include "bindings/task_type.hpp"
@@ -21,7 +22,8 @@ py::dict stats() {
         tasks += pool->tracked;
         ++pools;
     }
-    const core::PoolStats threads = core::Pool::process().stats();
+    core::PoolStats threads = core::Pool::process().stats();
+    add_crews_to(threads);
     py::dict result;
     result["tasks"] = tasks;
     result["task_objects"] = live_tasks;

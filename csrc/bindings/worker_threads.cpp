@@ -3,7 +3,13 @@
 
 #include <Python.h>
 
+#include <atomic>
+#include <string>
+
+#include "bindings/crew.hpp"
+#include "bindings/errors.hpp"
 #include "bindings/pool_type.hpp"
+#include "bindings/task_type.hpp"
 
 namespace gilpool::bindings {
 
@@ -16,12 +22,17 @@ struct SeenHooks {
 };
 
 thread_local SeenHooks t_seen_hooks;
+std::atomic<unsigned> g_shared_workers{0};
 
-/// Calls a function of gilpool._threads; what it raises is reported, for a worker must go on.
-void call_helper(const char* name) {
+/// Calls a function of gilpool._threads with a str (null: none); what it raises is reported, for a
+/// worker must go on.
+void call_helper(const char* name, const char* argument = nullptr) {
     PyObject* const module = PyImport_ImportModule("gilpool._threads");
-    PyObject* const result =
-        module != nullptr ? PyObject_CallMethod(module, name, nullptr) : nullptr;
+    PyObject* result = nullptr;
+    if (module != nullptr) {
+        result = argument != nullptr ? PyObject_CallMethod(module, name, "s", argument)
+                                     : PyObject_CallMethod(module, name, nullptr);
+    }
     if (result == nullptr) {
         PyErr_WriteUnraisable(module);
     }
@@ -55,7 +66,11 @@ PyObject* look_up(PyObject* dict, PyObject* name) {
 }  // namespace
 
 void register_worker_thread() {
-    call_helper("register");
+    Crew* const crew = own_crew();
+    const std::string name = crew != nullptr
+                                 ? crew->next_thread_name()
+                                 : "gilpool-" + std::to_string(g_shared_workers.fetch_add(1) + 1);
+    call_helper("register", name.c_str());
 }
 
 void unregister_worker_thread() {
@@ -95,7 +110,9 @@ bool initialize_worker(PoolObject* pool) {
     if (known == 0) {
         PyObject* const result = PyObject_Call(pool->initializer, pool->initializer_args, nullptr);
         ok = result != nullptr && PyDict_SetItem(done, key, pool->initializer_args) == 0;
-        pool->broken = result == nullptr;
+        // A task that is killed meanwhile says nothing about the initializer.
+        pool->broken = result == nullptr && current_task()->kill_with == nullptr &&
+                       PyErr_ExceptionMatches(error_types.task_exit) == 0;
         Py_XDECREF(result);
     }
     Py_DECREF(key);

@@ -34,8 +34,12 @@ class Pool(_core.Pool, Collective, MappingMixin):
             that waits in gilpool's own functions does not count meanwhile, so a pool never waits
             for itself. None: no limit of the pool's own. May be set later, too.
         name: For people: shown in the repr.
-        initializer: Called with `initargs` once on each thread before its first task of this pool.
-            If it raises, so do the tasks, and nothing can be spawned any more.
+        initializer: Called with `initargs` once on each thread before its first task. A pool with
+            one has threads of its own, at most as many as it has slots (and one for each task that
+            waits and so lends its slot), named ``name_0``, ``name_1`` and so on. They run nothing
+            else, and keep what the initializer gave them until the pool goes; only a fork ends
+            those that are idle sooner. If it raises, so does the task, the others of the pool fail
+            with RuntimeError, and nothing can be spawned any more.
         initargs: Arguments of the initializer.
         context: ``"fresh"``: every task starts with its context variables unset; ``"copy"``: with
             a copy of those of its spawner.

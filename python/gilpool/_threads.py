@@ -1,16 +1,13 @@
 """Makes native workers look like Python threads. Called by _core, on the worker itself."""
 
-import itertools
 import sys
 import threading
 
-_numbers = itertools.count(1)
 
-
-def register() -> None:
-    """Enter the calling worker in threading's books, as a daemon named gilpool-N."""
+def register(name: str) -> None:
+    """Enter the calling worker in threading's books, as a daemon of that name."""
     # threading makes a suitable object for any thread it meets for the first time.
-    threading.current_thread().name = f"gilpool-{next(_numbers)}"
+    threading.current_thread().name = name
 
 
 def unregister() -> None:

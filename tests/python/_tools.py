@@ -3,7 +3,8 @@
 import contextlib
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import gilpool
@@ -58,6 +59,14 @@ def gil_kept() -> Iterator[None]:
 def settle() -> None:
     """Wait until no task is left anywhere, links included."""
     assert gilpool.wait(timeout=PATIENCE)
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    """Wait for what nothing announces."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
 
 
 def fail(error: BaseException) -> None:

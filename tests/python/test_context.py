@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import gc
 import sys
 import threading
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import pytest
 
 import gilpool
-from _tools import PATIENCE, Held, fail, settle
+from _tools import PATIENCE, Held, fail, gil_kept, settle, wait_until
+from conftest import Script
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
 
@@ -192,6 +194,138 @@ def test_a_pool_whose_initializer_raises_is_broken() -> None:
         pool.spawn(int)
     assert pool.join(PATIENCE)
     assert gilpool.spawn(int).get() == 0
+
+
+def test_a_pool_with_an_initializer_has_few_threads_of_its_own() -> None:
+    """As many as it has slots, named after it, for its tasks only; others do without its locals."""
+    local = threading.local()
+    mine: list[str] = []
+
+    def initialize() -> None:
+        local.value = len(mine)
+        mine.append(threading.current_thread().name)
+
+    def look() -> tuple[str, int]:
+        return threading.current_thread().name, local.value
+
+    def foreign() -> bool:
+        return hasattr(local, "value") or threading.current_thread().name in mine
+
+    pool = gilpool.Pool(3, name="db", initializer=initialize)
+    other = gilpool.Pool()
+    tasks = []
+    for _ in range(300):
+        tasks.append((pool.spawn(look), other.spawn(foreign)))
+        gilpool.sleep(0)
+    threads = {own.get() for own, _ in tasks}
+
+    assert threads <= {(name, n) for n, name in enumerate(mine)}
+    assert len(mine) <= 3
+    assert set(mine) <= {"db_0", "db_1", "db_2"}
+    assert not any(strange.get() for _, strange in tasks)
+    assert gilpool.Pool(1, initializer=int).spawn(look_at_name).get().startswith("Pool-")
+
+
+def look_at_name() -> str:
+    return threading.current_thread().name
+
+
+def test_threads_of_its_own_go_with_the_pool() -> None:
+    names: list[str] = []
+    pool = gilpool.Pool(2, initializer=lambda: names.append(look_at_name()))
+    held = Held(pool, count=2)
+    held.release()
+    assert {*names} <= {thread.name for thread in threading.enumerate()}
+    del pool, held
+    gc.collect()
+    wait_until(lambda: not {*names} & {thread.name for thread in threading.enumerate()})
+
+
+def test_a_task_may_drop_the_last_name_of_the_pool_whose_thread_it_runs_on() -> None:
+    pools = [gilpool.Pool(1, initializer=int)]
+    task = pools[0].spawn(lambda: pools.clear())
+    task.join()
+    assert gilpool.wait(timeout=PATIENCE)
+
+
+def test_pools_with_threads_of_their_own_take_turns_with_the_others() -> None:
+    """Neither kind has to wait until the other has nothing left."""
+    pool = gilpool.Pool(initializer=int)
+    pool.spawn(int).join()
+    shared = gilpool.Pool()
+    for first, second in ((shared, pool), (pool, shared)):
+        done: list[int] = []
+        begun = threading.Event()
+
+        def compute(n: int, begun: threading.Event = begun, done: list[int] = done) -> None:
+            begun.wait()
+            sum(range(10_000))
+            done.append(n)
+
+        many = first.spawn_many(compute, range(2000))
+        one = second.spawn(lambda done=done: len(done))
+        begun.set()
+        assert one.get(timeout=PATIENCE) < 1000
+        gilpool.joinall(many)
+
+
+def test_nested_tasks_of_a_pool_with_an_initializer() -> None:
+    pool = gilpool.Pool(1, initializer=int)
+
+    def nest(n: int) -> int:
+        return 0 if n == 0 else 1 + pool.spawn(nest, n - 1).get()
+
+    assert pool.spawn(nest, 30).get(timeout=PATIENCE) == 30
+
+
+def test_killing_a_task_in_its_initializer_does_not_break_the_pool() -> None:
+    begun = threading.Event()
+    calls: list[int] = []
+
+    def initialize() -> None:
+        calls.append(1)
+        begun.set()
+        if len(calls) == 1:
+            gilpool.sleep(1000)
+
+    pool = gilpool.Pool(1, initializer=initialize)
+    task = pool.spawn(int)
+    assert begun.wait(PATIENCE)
+    task.kill()
+    assert isinstance(task.value, gilpool.TaskExit)
+    assert pool.spawn(int).get(timeout=PATIENCE) == 0
+    assert len(calls) == 2
+
+
+def test_queued_tasks_of_a_pool_that_breaks_fail_with_a_clear_error() -> None:
+    pool = gilpool.Pool(initializer=fail, initargs=(ZeroDivisionError(),))
+    with gil_kept():
+        tasks = [pool.spawn(int) for _ in range(5)]
+    errors = {type(error) for task in tasks if (task.join(), error := task.exception)}
+    assert errors == {ZeroDivisionError, RuntimeError}
+
+
+def test_threads_of_its_own_end_at_exit_and_before_a_fork(run_script: Script) -> None:
+    result = run_script("""
+        import os, sys, threading, gilpool
+        calls = []
+        pool = gilpool.Pool(2, name="own", initializer=lambda: calls.append(os.getpid()))
+        assert pool.spawn(int).get() == 0
+        child = os.fork()
+        if child == 0:
+            assert pool.spawn(int).get(timeout=20) == 0  # a new thread, initialized again
+            assert calls == [os.getppid(), os.getpid()], calls
+            sys.exit(3)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
+        assert pool.spawn(int).get(timeout=20) == 0
+        assert len(calls) == 2
+        def late():
+            gilpool.sleep(0.05)
+            pool.spawn(print, "ran", threading.current_thread().name)
+        pool.spawn(late)
+    """)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith("ran own_")
 
 
 @pytest.mark.parametrize(

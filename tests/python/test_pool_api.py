@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import gilpool
-from _tools import PATIENCE, Held, fail, gil_kept, settle
+from _tools import PATIENCE, Held, fail, gil_kept, settle, wait_until
 from conftest import Script
 
 
@@ -212,10 +212,7 @@ def test_slots_reach_everyone_who_waits_for_one() -> None:
 
 def wait_for_line(pool: gilpool.Pool, length: int) -> None:
     """Wait until so many calls wait for a slot of the pool."""
-    deadline = time.monotonic() + PATIENCE
-    while pool.stats()["in_line"] != length:
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
+    wait_until(lambda: pool.stats()["in_line"] == length)
 
 
 def test_slots_are_given_out_first_come_first_served() -> None:
