@@ -21,6 +21,41 @@ PyObject* type_of(PyObject* object) {
 /// interpreter.
 PyObject* g_do_nothing = nullptr;
 
+PyObject* killing_instance(PyObject*, PyObject*) {
+    const TaskObject* const task = current_task();
+    if (task == nullptr || task->kill_with == nullptr) {
+        return PyObject_CallNoArgs(error_types.task_exit);
+    }
+    return Py_NewRef(task->kill_with);
+}
+
+PyMethodDef g_killing_instance = {
+    "killing_instance", killing_instance, METH_NOARGS,
+    "killing_instance()\n--\n\nWhat the task of the calling thread is being killed with."};
+
+/// The type to raise so that `exception` itself comes out. New reference.
+PyObject* type_to_raise(PyObject* exception) {
+    PyObject* const type = type_of(exception);
+    if (type == error_types.task_exit &&
+        PyTuple_GET_SIZE(reinterpret_cast<PyBaseExceptionObject*>(exception)->args) == 0) {
+        return Py_NewRef(type);  // one is like the other
+    }
+    PyObject* const module = PyImport_ImportModule("gilpool._kill");
+    PyObject* const instance = PyCFunction_New(&g_killing_instance, nullptr);
+    PyObject* giver = nullptr;
+    if (module != nullptr && instance != nullptr) {
+        giver = PyObject_CallMethod(module, "type_that_gives", "OO", type, instance);
+    }
+    Py_XDECREF(instance);
+    Py_XDECREF(module);
+    if (giver == nullptr || !PyExceptionClass_Check(giver)) {  // it refuses to be subclassed
+        PyErr_Clear();
+        Py_XDECREF(giver);
+        return Py_NewRef(type);
+    }
+    return giver;
+}
+
 /// Takes back the exception that is pending on the calling thread, if there is one.
 ///
 /// Up to CPython 3.12 the interpreter notes in one flag that *some* thread has one, and only
@@ -61,20 +96,24 @@ bool cancel_task(TaskObject* task, PyObject* exception) {
 }
 
 bool kill_task(TaskObject* task, PyObject* exception) {
-    if (task->state != TaskState::running) {
-        cancel_task(task, exception);
-        return true;
-    }
     if (task == current_task()) {
         raise_exception(exception);
         return false;
     }
+    // First, since it may run any code: meanwhile the task may begin, or end.
+    PyObject* const type = type_to_raise(exception);
+    if (task->state != TaskState::running) {
+        Py_DECREF(type);
+        cancel_task(task, exception);
+        return true;
+    }
     PyObject* const superseded = task->kill_with;
     task->kill_with = exception;
-    PyThreadState_SetAsyncExc(task->thread, type_of(exception));
+    PyThreadState_SetAsyncExc(task->thread, type);
     if (task->parked != nullptr) {
         task->parked->unpark();
     }
+    Py_DECREF(type);
     Py_XDECREF(superseded);  // last: its destructor may let the task go on, and end
     return true;
 }

@@ -34,8 +34,8 @@ bool cancel_task(TaskObject* task, PyObject* exception);
 bool deliver_kill(TaskObject* task);
 
 /// Called after the task's call has ended and before anything else runs on its thread: takes back
-/// an exception that was not raised in time (it ends the task all the same) and puts the killer's
-/// instance in the place of the one that Python made from its type.
+/// an exception that was not raised in time (it ends the task all the same) and sees to it that the
+/// killer's instance is the one.
 void settle_kill(TaskObject* task, PyObject** value, PyObject** exception);
 
 /// The instance to kill with from what the user passed: an exception type, instance, or null

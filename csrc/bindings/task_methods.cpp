@@ -269,8 +269,9 @@ PyDoc_STRVAR(
     "instruction, or at once in a wait or sleep of gilpool's; other C code is not interrupted,\n"
     "and the task ends when it returns. The task may catch the exception and go on. With\n"
     "`timeout` the wait, not the kill, ends after so many seconds. Killing a task that is done\n"
-    "does nothing; a task that kills itself raises the exception here.\n\n"
-    "TypeError when `exception` is no exception type or instance.");
+    "does nothing; a task that kills itself raises the exception here. A type is called here,\n"
+    "without arguments; an instance is the very one that the task can catch.\n\n"
+    "TypeError when `exception` is no exception type or instance, or a type that needs arguments.");
 PyDoc_STRVAR(
     link_doc,
     "link($self, callback, /)\n--\n\n"
@@ -284,7 +285,10 @@ PyDoc_STRVAR(
     "link_exception($self, callback, /)\n--\n\nLike link, if the task ends with an exception.");
 PyDoc_STRVAR(
     rawlink_doc,
-    "rawlink($self, callback, /)\n--\n\nThe same as link; here for gevent's wait functions.");
+    "rawlink($self, callback, /)\n--\n\n"
+    "The same as link: what gilpool's own wait functions ask of whatever they wait for.\n\n"
+    "gevent's wait and joinall cannot take a Task: their callbacks must run in a hub, links run\n"
+    "on a worker. A greenlet waits with gevent.get_hub().threadpool.apply(task.get).");
 PyDoc_STRVAR(unlink_doc,
              "unlink($self, callback, /)\n--\n\n"
              "Remove the first link with a callback equal to this one; nothing if there is none.");

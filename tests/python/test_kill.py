@@ -3,6 +3,7 @@
 import random
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -170,6 +171,62 @@ def test_foreign_code_is_not_interrupted_but_the_task_ends_with_it() -> None:
     lock.release()
 
     assert isinstance(task.get(timeout=PATIENCE), gilpool.TaskExit)
+
+
+class NeedsArguments(Exception):
+    def __init__(self, reason: str, code: int) -> None:
+        super().__init__(reason, code)
+        self.code = code
+
+
+@pytest.mark.parametrize("handling", [False, True])
+@pytest.mark.parametrize(
+    "error", [NeedsArguments("because", 7), CustomError("why"), gilpool.TaskExit("why")]
+)
+def test_the_task_can_catch_the_very_instance(error: BaseException, handling: bool) -> None:
+    """Also one whose type cannot be made without arguments, and while it handles another error."""
+
+    def work(event: threading.Event) -> bool:
+        try:
+            if not handling:
+                spin(event)
+            try:
+                raise KeyError("first")
+            except KeyError:
+                spin(event)
+        except type(error) as caught:
+            return caught is error
+        return False
+
+    task = begun(work)
+    task.kill(error)
+    assert task.get() is True
+
+
+def test_a_killed_tasks_error_is_the_instance_with_the_tasks_traceback() -> None:
+    error = NeedsArguments("because", 7)
+    task = begun(spin)
+    task.kill(error)
+    assert task.exception is error
+    assert traceback.extract_tb(error.__traceback__)[0].name == "spin"
+    assert type(task.exception) is NeedsArguments
+
+
+def test_a_type_that_needs_arguments_is_refused_where_it_is_given() -> None:
+    with Held() as held, pytest.raises(TypeError, match="reason"):
+        held.task.kill(NeedsArguments)
+    assert held.task.get() == "released"
+
+
+def test_an_exception_that_refuses_subclasses_still_kills() -> None:
+    class Final(Exception):
+        def __init_subclass__(cls) -> None:
+            raise TypeError("final")
+
+    task = begun(spin)
+    error = Final("why")
+    task.kill(error)
+    assert task.exception is error
 
 
 def test_a_task_may_catch_the_exception_and_go_on() -> None:
