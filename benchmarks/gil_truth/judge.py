@@ -34,6 +34,7 @@ class Verdict:
     verdict: str
     wall: float
     seconds: float
+    wins: int
     reason: str
 
     @property
@@ -96,6 +97,7 @@ def collect(
                     report.verdict,
                     report.wall,
                     report.seconds,
+                    report.wins,
                     report.reason,
                 )
             )

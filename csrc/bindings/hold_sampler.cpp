@@ -13,8 +13,8 @@ namespace {
 constexpr std::chrono::microseconds kShortestNap{25};
 constexpr std::chrono::microseconds kLongestNap{75};
 
-/// Two looks further apart than this say nothing about what was between them, so no stretch
-/// reaches across.
+/// If nobody else wants the GIL, two looks further apart than this say nothing about what was
+/// between them, so no stretch reaches across.
 constexpr std::int64_t kBlindNs = 2'000'000;
 
 constexpr double kSecondsPerNanosecond = 1e-9;
@@ -27,7 +27,8 @@ void add(std::atomic<Number>& counter, Number amount) {
 
 }  // namespace
 
-bool HoldSampler::start() {
+bool HoldSampler::start(bool contested) {
+    contested_ = contested;
     watched_ = PyThreadState_Get();
     held_ns_ = released_ns_ = longest_ns_ = 0;
     looks_ = 0;
@@ -53,13 +54,16 @@ void HoldSampler::watch() {
     std::int64_t last_look = core::monotonic_now().time_since_epoch().count();
     std::int64_t stretch_began = 0;  // 0: the last look found the GIL not held
     std::uint64_t stretch_call = 0;
+    unsigned long last_switches = 0;
     while (!naps.take(stop_)) {
         // One look at each, and no second one to see whether they belong together: that would drop
         // looks at the beginning and the end of calls, where the GIL is held. So what the one blurs
         // at the beginning of short calls the other makes up for at their end.
         const bool held = holds_gil(watched_);
+        const unsigned long switches = gil_switches();
         const std::uint64_t call = calls_.load(std::memory_order_acquire);
         const std::int64_t began = call_began_ns_.load(std::memory_order_relaxed);
+        const unsigned long call_switches = call_switches_.load(std::memory_order_relaxed);
         const std::int64_t now = core::monotonic_now().time_since_epoch().count();
         const std::int64_t since = last_look;
         last_look = now;
@@ -71,15 +75,20 @@ void HoldSampler::watch() {
         // is busy, counts for more.
         add(held ? held_ns_ : released_ns_, now - since);
         add(looks_, std::uint64_t{1});
+        const bool first_of_call = stretch_call != call;
+        stretch_call = call;
+        const unsigned long before = first_of_call ? call_switches : last_switches;
+        last_switches = switches;
         if (!held) {
             stretch_began = 0;
-            stretch_call = call;
             continue;
         }
-        if (stretch_call != call) {  // the first look at this call, which began with the GIL held
-            stretch_call = call;
-            stretch_began = now - began < kBlindNs ? began : now;
-        } else if (stretch_began == 0 || now - since > kBlindNs) {
+        const std::int64_t known_held =
+            first_of_call ? began : since;  // a call begins with the GIL
+        const bool unbroken = contested_ ? switches == before : now - known_held < kBlindNs;
+        if (first_of_call) {
+            stretch_began = unbroken ? began : now;
+        } else if (stretch_began == 0 || !unbroken) {
             stretch_began = now;
         }
         longest_ns_.store(

@@ -3,6 +3,7 @@
 //
 // A native thread that never takes the GIL looks every 25-75 us while there is something to watch.
 // The watched thread makes, starts and stops the sampler and marks its calls, with the GIL held.
+// Needs readable gil words.
 #pragma once
 
 #include <Python.h>
@@ -11,6 +12,7 @@
 #include <cstdint>
 #include <semaphore>
 
+#include "bindings/gil_words.hpp"
 #include "bindings/quiet_thread.hpp"
 #include "core/clock.hpp"
 
@@ -18,8 +20,9 @@ namespace gilpool::bindings {
 
 class HoldSampler {
   public:
-    /// Watches the calling thread from now on; false if there is no thread to be had.
-    bool start();
+    /// Watches the calling thread from now on; false if there is no thread to be had. `contested`:
+    /// somebody else always waits for the GIL, so that it changes hands whenever it is let go.
+    bool start(bool contested);
     void stop();
     void abandon() { thread_.abandon(); }
     bool running() const { return thread_.running(); }
@@ -27,6 +30,7 @@ class HoldSampler {
     /// A call of the watched thread begins, ends.
     void begin_call(core::TimePoint now) {
         call_began_ns_.store(now.time_since_epoch().count(), std::memory_order_relaxed);
+        call_switches_.store(gil_switches(), std::memory_order_relaxed);
         // Odd while in a call. Release: a look that sees the number sees the time.
         calls_.fetch_add(1, std::memory_order_release);
     }
@@ -36,7 +40,7 @@ class HoldSampler {
     struct Seen {
         double held = 0;      ///< seconds on the GIL
         double released = 0;  ///< seconds off it
-        double longest = 0;   ///< longest stretch of looks that all found it held, in seconds
+        double longest = 0;   ///< longest stretch of a call that kept it, in seconds
         std::uint64_t looks = 0;
     };
     Seen seen() const;
@@ -45,7 +49,9 @@ class HoldSampler {
     void watch();
 
     PyThreadState* watched_ = nullptr;
+    bool contested_ = false;
     std::atomic<std::int64_t> call_began_ns_{0};
+    std::atomic<unsigned long> call_switches_{0};
     std::atomic<std::uint64_t> calls_{0};
     /// Written by the watching thread only.
     std::atomic<std::int64_t> held_ns_{0};

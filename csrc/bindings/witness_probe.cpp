@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <chrono>
 #include <stdexcept>
+#include <string>
 #include <system_error>
 #include <thread>
 
@@ -47,6 +48,19 @@ core::Duration duration_of(double seconds) {
 void spin_until(core::TimePoint deadline) {
     while (core::monotonic_now() < deadline) {
     }
+}
+
+WitnessProbe::Beside beside_of(const std::string& name) {
+    if (name == "watched") {
+        return WitnessProbe::Beside::watched;
+    }
+    if (name == "wins_only") {
+        return WitnessProbe::Beside::wins_only;
+    }
+    if (name == "nobody") {
+        return WitnessProbe::Beside::nobody;
+    }
+    throw py::value_error("beside must be 'watched', 'wins_only' or 'nobody'");
 }
 
 }  // namespace
@@ -133,18 +147,17 @@ bool WitnessProbe::woken_since_settled() const {
 }
 
 WitnessProbe::Round WitnessProbe::call(PyObject* function, PyObject* args, PyObject* kwargs,
-                                       double at_least, std::int64_t most, bool alone) {
+                                       double at_least, Beside beside) {
     check_process();
-    witness_.pause(alone);
+    witness_.pause(beside == Beside::nobody);
     PyObject* const keywords = kwargs != nullptr && PyDict_GET_SIZE(kwargs) > 0 ? kwargs : nullptr;
     Round round;
     Results results;
-    round.watched = !alone && settle();
+    round.watched = beside == Beside::watched && settle();
     const std::uint64_t wins_before = witness_.wins(Witness::Phase::call);
     const std::int64_t cpu_before = thread_cpu_ns();
     const core::TimePoint began = core::monotonic_now();
     const core::TimePoint enough = began + duration_of(at_least);
-    const std::int64_t at_most = round.watched ? std::min(most, kMostKept) : most;
     while (true) {
         const core::TimePoint call_began = core::monotonic_now();
         sampler_.begin_call(call_began);
@@ -171,7 +184,9 @@ WitnessProbe::Round WitnessProbe::call(PyObject* function, PyObject* args, PyObj
                 throw py::error_already_set();
             }
         }
-        if (round.calls >= at_most || call_ended >= enough || (round.wins > 0 && !alone)) {
+        const bool full = round.watched && round.calls >= kMostKept;
+        const bool won = round.wins > 0 && beside != Beside::nobody;
+        if (full || won || call_ended >= enough) {
             break;
         }
     }
@@ -214,9 +229,9 @@ void WitnessProbe::release_for(double seconds) {
     std::this_thread::sleep_for(duration_of(seconds));
 }
 
-void WitnessProbe::start_sampling() {
+void WitnessProbe::start_sampling(bool contested) {
     check_process();
-    if (!sampler_.running() && !sampler_.start()) {
+    if (!sampler_.running() && !sampler_.start(contested)) {
         throw std::system_error(EAGAIN, std::generic_category(), "no thread for the sampler");
     }
 }
@@ -241,17 +256,19 @@ void bind_witness_probe(py::module_& module) {
         .def(
             "call",
             [](WitnessProbe& self, const py::object& function, const py::tuple& args,
-               const py::dict& kwargs, double seconds, std::int64_t most, bool alone) {
-                return self.call(function.ptr(), args.ptr(), kwargs.ptr(), seconds, most, alone);
+               const py::dict& kwargs, double seconds, const std::string& beside) {
+                return self.call(function.ptr(), args.ptr(), kwargs.ptr(), seconds,
+                                 beside_of(beside));
             },
             py::arg("function"), py::arg("args"), py::arg("kwargs"), py::arg("seconds"),
-            py::arg("most"), py::arg("alone") = false,
-            "Call the function for so many seconds, at least once, at most so many times.")
+            py::arg("beside"),
+            "Call the function for so many seconds, at least once, beside a witness: 'watched', "
+            "'wins_only' or 'nobody'.")
         .def("control", &WitnessProbe::control, py::arg("windows"), py::arg("seconds"),
              "Let the GIL go so many times for so many seconds; whether the witness noticed.")
         .def("release_for", &WitnessProbe::release_for, py::arg("seconds"),
              "Let the GIL go for so many seconds.")
-        .def("start_sampling", &WitnessProbe::start_sampling,
+        .def("start_sampling", &WitnessProbe::start_sampling, py::arg("contested"),
              "Begin to look whether this thread holds the GIL in its calls.")
         .def(
             "stop_sampling",

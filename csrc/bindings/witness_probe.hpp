@@ -36,11 +36,16 @@ class WitnessProbe {
         bool watched = false;  ///< all of the round was seen: had it not been woken, nobody let go
     };
 
-    /// Calls function(*args, **kwargs) for `seconds`, at least once, at most `most` times, and
-    /// stops early when the witness has won. With `alone` the witness stays away. Throws what the
-    /// function raised.
-    Round call(PyObject* function, PyObject* args, PyObject* kwargs, double seconds,
-               std::int64_t most, bool alone);
+    /// How the witness takes part in a round of calls.
+    enum class Beside : int {
+        watched,    ///< asleep at the GIL when the round begins, and looked after when it ends
+        wins_only,  ///< wherever it is; only its wins count, and the round may be long
+        nobody      ///< it stays away
+    };
+
+    /// Calls function(*args, **kwargs) for `seconds`, at least once, and stops early when the
+    /// witness has won. Throws what the function raised.
+    Round call(PyObject* function, PyObject* args, PyObject* kwargs, double seconds, Beside beside);
 
     /// Lets the GIL go `windows` times for `seconds` each, with as much time between, as a function
     /// does that releases it half of the time. True if the witness noticed.
@@ -55,8 +60,9 @@ class WitnessProbe {
     /// what earlier ones found, and what this one found if it was one of calls, is not.
     bool hogged() const { return hogs_.found(); }
 
-    void start_sampling();
-    /// (seconds held, seconds released, longest stretch held, looks)
+    /// Watches whether the calling thread has the GIL in its calls; `contested`: beside the
+    /// witness.
+    void start_sampling(bool contested);
     HoldSampler::Seen stop_sampling();
 
     /// Ends both threads; idempotent.

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterable
 from types import GenericAlias, TracebackType
-from typing import Any, Final, Generic, ParamSpec, TypeVar, final
+from typing import Any, Final, Generic, Literal, ParamSpec, TypeVar, final
 
 from typing_extensions import Self, disjoint_base
 
@@ -140,12 +140,11 @@ class WitnessProbe:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         seconds: float,
-        most: int,
-        alone: bool = False,
+        beside: Literal["watched", "wins_only", "nobody"],
     ) -> WitnessProbe.Round: ...
     def control(self, windows: int, seconds: float) -> bool: ...
     def release_for(self, seconds: float) -> None: ...
-    def start_sampling(self) -> None: ...
+    def start_sampling(self, contested: bool) -> None: ...
     def stop_sampling(self) -> tuple[float, float, float, int]: ...
     @property
     def watches_wakes(self) -> bool: ...

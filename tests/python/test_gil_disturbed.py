@@ -1,5 +1,6 @@
 """Measurements among other threads, tracers, timers, forks: never wrong, never stuck, all told."""
 
+import os
 import signal
 import sys
 import threading
@@ -129,6 +130,13 @@ def test_what_happens_when_a_result_is_dropped_is_not_the_calls_doing() -> None:
             time.sleep(0.0001)
 
     assert gil.report(Sleeper).verdict == "holds"
+
+
+def test_a_call_that_wakes_all_threads_is_no_release() -> None:
+    # Setting an id interrupts every thread of the process (glibc does it with a signal that nobody
+    # can block), so the witness is woken; but the GIL stays where it is.
+    report = gil.Probe(budget=0.5).report(lambda: os.setegid(os.getegid()))
+    assert report.verdict in ("holds", "inconclusive"), report
 
 
 def test_a_call_that_sets_the_switch_interval_is_not_judged() -> None:

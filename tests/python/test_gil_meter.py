@@ -1,5 +1,6 @@
 """gilpool.gil.Meter: what it counts is what happened, while it runs and afterwards."""
 
+import itertools
 import json
 import os
 import threading
@@ -72,7 +73,7 @@ def test_counters_only_grow_and_stay_after_the_end() -> None:
         for _ in range(5):
             alternate(5, 5, 2)
             readings.append([getattr(meter, name) for name in names])
-    for earlier, later in zip(readings, readings[1:], strict=False):
+    for earlier, later in itertools.pairwise(readings):
         assert all(a <= b for a, b in zip(earlier, later, strict=True))
     last = meter.to_dict()
     time.sleep(0.02)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, ParamSpec
 
 from gilpool.gil._callables import refuse_unmeasurable
-from gilpool.gil._probe import Probe
+from gilpool.gil._probe import Probe, has_gil
 from gilpool.gil._report import GilReport, Inconclusive, duration
 
 _P = ParamSpec("_P")
@@ -72,6 +72,8 @@ def assert_holds(fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> GilRep
     seen = Probe(sample=False).report(fn, *args, **kwargs)
     if seen.verdict == "inconclusive":
         raise Inconclusive(f"could not tell whether it holds the GIL\n{seen}", seen)
+    if seen.verdict == "releases" and not has_gil():
+        raise Inconclusive(f"nothing holds a GIL that is not there\n{seen}", seen)
     if seen.verdict == "releases":
         raise AssertionError(f"expected to hold the GIL, but it releases it\n{seen}")
     return seen

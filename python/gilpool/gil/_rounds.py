@@ -1,7 +1,7 @@
 """The method: rounds of calls, each followed by releases of our own, until one thing is shown.
 
-A *sighting* is a round of calls in which the witness got the GIL, or was woken to get it. One
-sighting proves a release; two in different rounds, or a long one, show that it was no accident (a
+A *sighting* is a round of calls in which the witness got the GIL, or was at least woken. Getting
+it, a *win*, proves a release; a second sighting, or a long one, shows that it was no accident (a
 signal handler, something done once). A *control* is a release of our own that was noticed. A call
 holds the GIL if there was no sighting in rounds that, by the controls among them, would have shown
 it.
@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from gilpool import _core
 from gilpool.gil._report import Verdict, count
@@ -34,6 +34,9 @@ CALLS_WORTH = 0.1
 ROUND = 1e-3
 """Seconds of calls in a round; a longer call is a round by itself."""
 
+LONG_ROUND = 10e-3
+"""Seconds of calls in a round that only waits for a win."""
+
 LONGEST_WINDOW = 5e-3
 LONGEST_CONTROL = 10e-3
 
@@ -49,9 +52,13 @@ LONG_CALL = 20e-3
 """Seconds: calls this long are sampled in the rounds themselves, shorter ones by themselves."""
 
 SAMPLES = 150
-"""Looks at a call after which the released share is known to about 0.04."""
+"""Looks after which the released share is known to about 0.04, the standard error of so many."""
 
 FEWEST_SAMPLES = 20
+
+FIRST_SAMPLING = 0.02
+LONGEST_SAMPLING = 1.0
+"""Seconds: enough for all samples on an idle machine; what a busy one may take for them."""
 
 
 @dataclass
@@ -86,13 +93,16 @@ class Rounds:
         """Go on until there is a verdict or the budget is spent."""
         sampling = self.one_call >= LONG_CALL and _core.gil_words_are_readable
         if sampling:
-            self.probe.start_sampling()
+            self.probe.start_sampling(contested=True)
         worth = math.ceil(CALLS_WORTH / max(self.one_call, 1e-9))
         wanted = min(CONTROLS, max(FEWEST_ROUNDS, worth))
         started = time.perf_counter()
         while not self._is_decided(wanted, time.perf_counter() - started):
+            if self.sightings >= SIGHTINGS:  # for want of a win
+                self._round_of_calls(LONG_ROUND, "wins_only")
+                continue
             # The first round is one call: enough for most calls that let go.
-            self._round_of_calls(ROUND if self.walls else 0.0)
+            self._round_of_calls(ROUND if self.walls else 0.0, "watched")
             if self.sightings < SIGHTINGS and not self.probe.hogged:
                 self._round_of_controls(math.ceil(CONTROLS / wanted))
         self.seconds = time.perf_counter() - started
@@ -111,7 +121,7 @@ class Rounds:
             self.reason = "something set the switch interval during the measurement"
         elif spent > self.interval * PATIENCE:
             self.reason = f"after {spent:.0f} s the threads that wait for the GIL are not patient"
-        elif self.sightings >= SIGHTINGS:
+        elif self.sightings >= SIGHTINGS and self.wins:
             self.verdict = "releases"
             self.reason = "a waiting native thread got the GIL during the call"
         elif enough and not self.sightings:
@@ -124,6 +134,11 @@ class Rounds:
             self.reason = (
                 f"it let go of the GIL in one round of calls and not in {self.clean_rounds} "
                 "others: an accident, or a rare release"
+            )
+        elif spent > self.budget and self.sightings >= SIGHTINGS:
+            self.reason = (
+                f"a waiting native thread was woken in {count(self.sightings, 'round')} of calls, "
+                f"but never got the GIL within {spent:.1f} s"
             )
         elif spent > self.budget and self.clean_rounds + self.sightings >= FEWEST_ROUNDS:
             self.reason = (
@@ -142,11 +157,13 @@ class Rounds:
             return
         self.walls.clear()
         self.cpus.clear()
-        for length in (0.02, 0.1):
-            self.probe.start_sampling()
-            self._round_of_calls(length, alone=True)
-            if self._take_samples() >= SAMPLES:
-                break
+        length, spent, looks = FIRST_SAMPLING, 0.0, 0
+        while looks < SAMPLES and spent < min(LONGEST_SAMPLING, self.budget):
+            self.probe.start_sampling(contested=False)
+            self._round_of_calls(length, "nobody")
+            looks = self._take_samples()
+            spent += length
+            length *= 4
 
     @property
     def wall(self) -> float:
@@ -163,23 +180,24 @@ class Rounds:
         held = self.wall * (1.0 - (self.released or 0.0))
         return self.longest_stretch if self.longest_stretch else held
 
-    def _round_of_calls(self, seconds: float, alone: bool = False) -> None:
+    def _round_of_calls(
+        self, seconds: float, beside: Literal["watched", "wins_only", "nobody"]
+    ) -> None:
         """Call for so long, at least once."""
-        seen = self.probe.call(
-            self.function, self.args, self.kwargs, seconds, 1_000_000, alone=alone
-        )
+        seen = self.probe.call(self.function, self.args, self.kwargs, seconds, beside)
         self.calls += seen.calls
         self.walls.append(seen.wall / seen.calls)
         self.cpus.append(seen.cpu / seen.calls)
         self.longest_call = max(self.longest_call, seen.longest_call)
-        if not alone:
-            self.wins += seen.wins
-            if seen.wins >= SUSTAINED:
-                self.sightings += SIGHTINGS
-            elif seen.wins or seen.woken or self.probe.hogged:
-                self.sightings += 1
-            else:
-                self.clean_rounds += 1
+        if beside == "nobody":
+            return
+        self.wins += seen.wins
+        if seen.wins >= SUSTAINED:
+            self.sightings += SIGHTINGS
+        elif seen.wins or seen.woken or self.probe.hogged:
+            self.sightings += 1
+        elif beside == "watched":
+            self.clean_rounds += 1
 
     def _round_of_controls(self, number: int) -> None:
         """Let the GIL go as a call would that releases it half of its time."""
