@@ -9,11 +9,9 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import IO
 
 from gilpool._cli.exits import MEASURED_OTHERWISE, NOT_WRITTEN, OK, USAGE, CommandError
 from gilpool._cli.measure import Display, measure
@@ -22,6 +20,7 @@ from gilpool._cli.plain import NoDisplay, PlainDisplay
 from gilpool._cli.report import report
 from gilpool._cli.rows import Parameters, Row, experiment_rows, seed_rows
 from gilpool._cli.table import complaints, conclusion
+from gilpool._cli.terminal import is_capable_terminal
 
 NAME = "experiment"
 SUMMARY = "five threads call C code that releases the GIL, then C code that holds it (the default)"
@@ -115,7 +114,7 @@ def choose_display(rows: tuple[Row, ...], *, quiet: bool, progress: bool) -> Dis
     With `quiet`, stdout belongs to the result alone, and a terminal on stderr shows the progress.
     """
     stream = sys.stderr if quiet else sys.stdout
-    if progress and _is_capable_terminal(stream):
+    if progress and is_capable_terminal(stream):
         try:
             from gilpool._cli.live import LiveDisplay
         except ImportError:
@@ -124,10 +123,6 @@ def choose_display(rows: tuple[Row, ...], *, quiet: bool, progress: bool) -> Dis
         else:
             return LiveDisplay(rows, stream, keep_results=not quiet)
     return NoDisplay() if quiet else PlainDisplay(rows, stream)
-
-
-def _is_capable_terminal(stream: IO[str]) -> bool:
-    return stream.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown", "")
 
 
 def _print_seed_style(session: Session) -> None:
