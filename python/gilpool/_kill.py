@@ -4,6 +4,7 @@ Python raises another thread's asynchronous exception by calling a type without 
 killer's instance carries would be lost, and a type that needs arguments could not be made at all.
 """
 
+import types
 from collections.abc import Callable
 
 
@@ -19,4 +20,4 @@ def type_that_gives(
         return instance()
 
     namespace = {"__new__": new, "__module__": kind.__module__, "__qualname__": kind.__qualname__}
-    return type(kind)(kind.__name__, (kind,), namespace)
+    return types.new_class(kind.__name__, (kind,), exec_body=lambda body: body.update(namespace))
