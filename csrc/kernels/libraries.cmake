@@ -47,4 +47,4 @@ if(NOT GILPOOL_WITH_RE2 STREQUAL "OFF")
   endif()
 endif()
 gilpool_kernel_library(RE2 TARGET PkgConfig::RE2 FOUND "${RE2_FOUND}" VERSION "${RE2_VERSION}"
-                       SOURCES regex.cpp)
+                       SOURCES regex.cpp regex_syntax.cpp)

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "kernels/guarded.hpp"
+#include "kernels/regex_syntax.hpp"
 
 namespace gilpool::kernels {
 
@@ -16,7 +17,9 @@ Result<std::unique_ptr<RE2>> compile(std::string_view pattern) {
     RE2::Options options(RE2::Latin1);  // each byte is a character, as in Python's bytes patterns
     options.set_max_mem(kRegexMemory);
     options.set_log_errors(false);
-    auto regex = std::make_unique<RE2>(re2::StringPiece(pattern.data(), pattern.size()), options);
+    const Result<std::string> translated = re2_pattern(pattern);
+    if (!translated.ok()) return translated.error();
+    auto regex = std::make_unique<RE2>(translated.value(), options);
     if (!regex->ok()) {
         std::string message = "invalid regular expression: " + regex->error();
         return Error{ErrorKind::value, 0, std::move(message)};
