@@ -21,11 +21,13 @@ NO_METER = "no meter"
 PASSIVE = "Meter(knocks=0)"
 DEFAULT = "Meter()"
 
-#: Milliseconds of work in a run.
-WORK_MS = {Size.QUICK: 50, Size.DEFAULT: 200, Size.FULL: 500}
+#: Milliseconds of work in a run: short runs and many rounds, since the wanted bound is smaller than
+#: what a machine's speed varies from one second to the next.
+WORK_MS = {Size.QUICK: 20, Size.DEFAULT: 40, Size.FULL: 60}
 
 HELD_MS = (3, 5, 7)
 CYCLE_MS = 10
+CYCLES = 8
 
 ERROR = Metric("error", "error of the share", digits=4)
 
@@ -34,8 +36,8 @@ def groups(size: Size) -> Iterator[Group]:
     """The cost beside two kinds of work, then the accuracy."""
     loops = loops_for(WORK_MS[size], loops_per_ms())
     yield _cost("pure Python", functools.partial(spin, loops))
-    yield _cost("send and recv, 1 byte", functools.partial(echo, WORK_MS[size] * 200))
-    yield _accuracy(WORK_MS[size] // CYCLE_MS)
+    yield _cost("send and recv, 1 byte", functools.partial(echo, WORK_MS[size] * 500))
+    yield _accuracy()
 
 
 def echo(times: int) -> None:
@@ -63,11 +65,9 @@ def _cost(title: str, work: Callable[[], None]) -> Group:
     )
 
 
-def _accuracy(cycles: int) -> Group:
+def _accuracy() -> Group:
     contestants = tuple(
-        Contestant(
-            f"{held * 100 // CYCLE_MS} % held", functools.partial(_error, held, cycles), ours=True
-        )
+        Contestant(f"{held * 100 // CYCLE_MS} % held", functools.partial(_error, held), ours=True)
         for held in HELD_MS
     )
     return Group(
@@ -98,7 +98,7 @@ def _timed(meter: Callable[[], AbstractContextManager[Any]], work: Callable[[], 
         return Outcome(figures={"wall": time.perf_counter() - started})
 
 
-def _error(held_ms: int, cycles: int) -> Outcome:
+def _error(held_ms: int) -> Outcome:
     """How far the meter's share is from the true one, by the clock around each hold."""
     import gilpool
     from gilpool.gil import Meter
@@ -106,7 +106,7 @@ def _error(held_ms: int, cycles: int) -> Outcome:
     held = 0.0
     with Meter(1000, knocks=0) as meter:
         began = time.perf_counter()
-        for _ in range(cycles):
+        for _ in range(CYCLES):
             before = time.perf_counter()
             gilpool.sleep_gil(held_ms)
             held += time.perf_counter() - before
@@ -119,5 +119,5 @@ BENCHMARK = Benchmark(
     "gil_meter",
     "A meter of the GIL",
     groups,
-    {Size.QUICK: 5, Size.DEFAULT: 11, Size.FULL: 21},
+    {Size.QUICK: 9, Size.DEFAULT: 81, Size.FULL: 301},
 )
