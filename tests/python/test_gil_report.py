@@ -36,6 +36,7 @@ RELEASING = {
 HOLDING = {
     "ctypes.PyDLL": usleep(ctypes.PyDLL, 100),
     "pure Python": lambda: count_to(10_000),
+    "pure Python, longer than a switch interval": lambda: count_to(1_000_000),
     "sum": lambda: sum(range(1000)),
     "sleep_gil": lambda: gilpool.sleep_gil(5),
     "sha256 of 1 kB": lambda: hashlib.sha256(bytes(1024)),
