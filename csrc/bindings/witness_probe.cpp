@@ -34,8 +34,16 @@ constexpr auto kLongestNap = 70us;
 constexpr auto kSettleWithin = 50ms;
 constexpr timespec kSettleNap{0, 20'000};
 
-/// A round keeps no more results than this, so that what they occupy stays small.
-constexpr std::int64_t kMostKept = 1024;
+/// A round keeps no more results than this, so that what they occupy stays small, and makes no more
+/// calls than that, so that a single release among them is soon met again.
+constexpr std::size_t kMostKept = 64;
+constexpr std::int64_t kMostCalls = 1024;
+
+/// True if the end of `result` runs nobody's code: it need not be kept.
+bool ends_quietly(PyObject* result) {
+    return result == Py_None || PyBool_Check(result) || PyLong_CheckExact(result) ||
+           PyFloat_CheckExact(result) || PyUnicode_CheckExact(result) || PyBytes_CheckExact(result);
+}
 
 double seconds(core::Duration duration) {
     return std::chrono::duration<double>(duration).count();
@@ -166,25 +174,28 @@ WitnessProbe::Round WitnessProbe::call(PyObject* function, PyObject* args, PyObj
         witness_.enter(Witness::Phase::idle);
         const core::TimePoint call_ended = core::monotonic_now();
         sampler_.end_call();
-        check_process();
         if (result == nullptr) {
             throw py::error_already_set();
         }
+        check_process();
         const double took = seconds(call_ended - call_began);
         round.wall += took;
         round.longest_call = std::max(round.longest_call, took);
         ++round.calls;
         round.wins = witness_.wins(Witness::Phase::call) - wins_before;
-        if (round.watched) {
+        if (round.watched && !ends_quietly(result)) {
             results.keep(result);
         } else {
             Py_DECREF(result);
+        }
+        if (!round.watched) {
             // Not in a watched round: what a signal handler does is not the function's doing.
             if (PyErr_CheckSignals() != 0) {
                 throw py::error_already_set();
             }
         }
-        const bool full = round.watched && round.calls >= kMostKept;
+        const bool full =
+            round.watched && (results.kept() >= kMostKept || round.calls >= kMostCalls);
         const bool won = round.wins > 0 && beside != Beside::nobody;
         if (full || won || call_ended >= enough) {
             break;

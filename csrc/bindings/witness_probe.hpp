@@ -75,6 +75,7 @@ class WitnessProbe {
       public:
         ~Results();
         void keep(PyObject* result) { results_.push_back(result); }
+        std::size_t kept() const { return results_.size(); }
 
       private:
         std::vector<PyObject*> results_;

@@ -5,6 +5,7 @@ import ctypes
 import gc
 import hashlib
 import json
+import mmap
 import sys
 import time
 from typing import Any
@@ -103,6 +104,15 @@ def test_what_a_call_would_not_run_is_refused(function: Any, words: str) -> None
         gil.report(function)
 
 
+def test_a_class_whose_instances_are_coroutine_functions_can_be_measured() -> None:
+    class Callable:
+        async def __call__(self) -> None: ...
+
+    assert gil.report(Callable).verdict == "holds"
+    with pytest.raises(TypeError, match="coroutine function"):
+        gil.report(Callable())
+
+
 def test_a_coroutine_is_refused() -> None:
     coroutine = coroutine_function()
     with pytest.raises(TypeError, match="is a coroutine"):
@@ -138,6 +148,11 @@ def test_a_garbage_collector_that_was_off_stays_off() -> None:
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+def test_large_results_are_not_hoarded() -> None:
+    # Each is a gigabyte of address space that is never touched.
+    assert gil.report(mmap.mmap, -1, 1 << 30).verdict in ("holds", "releases")
 
 
 def test_a_measurement_inside_a_measured_call_is_refused() -> None:

@@ -24,7 +24,7 @@ def refuse_unmeasurable(function: object) -> None:
         (inspect.isasyncgenfunction, "an async generator function"),
         (inspect.isgeneratorfunction, "a generator function"),
     ):
-        if what(function) or what(getattr(_unwrapped(function), "__call__", None)):  # noqa: B004
+        if what(function) or what(_call_of(function)):
             raise TypeError(
                 f"fn is {kind}, {name_of(function)}: calling it runs none of its body. Pass a "
                 "plain function that runs it to its end, for example with asyncio.run or list"
@@ -57,6 +57,11 @@ def name_of(function: object) -> str:
             return name
         return f"{type(owner).__name__}.{name.rpartition('.')[2]}"
     return name if module in ("builtins", "__main__") else f"{module}.{name}"
+
+
+def _call_of(function: object) -> object:
+    """What a call of an instance runs."""
+    return getattr(type(_unwrapped(function)), "__call__", None)  # noqa: B004
 
 
 def _unwrapped(function: object) -> object:

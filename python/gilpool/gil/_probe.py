@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 from gilpool import _core
@@ -122,34 +122,27 @@ class Probe:
     ) -> GilReport:
         around = disturbances()
         interval = sys.getswitchinterval()
-        collecting = gc.isenabled()
-        probe = None
-        try:
-            gc.disable()
-            probe = _core.WitnessProbe(interval, self.watch_wakes)
-            sys.setswitchinterval(max(LONG_INTERVAL, 4 * self.budget))
+        patience = max(LONG_INTERVAL, 4 * self.budget)
+        with (
+            _collector_off(),
+            closing(_core.WitnessProbe(interval, self.watch_wakes)) as probe,
+            _put_back_at_end(interval),  # before the threads are joined, which needs a short one
+        ):
+            sys.setswitchinterval(patience)
             if other_threads():
                 # Who began to wait for the GIL before now is patient only from the next time on.
                 probe.release_for(2 * interval)
             began = time.perf_counter()
             for _ in range(self.warmup):
-                result = fn(*args, **kwargs)
-                refuse_unrun(result, fn)
-                del result
+                refuse_unrun(fn(*args, **kwargs), fn)
             one_call = (time.perf_counter() - began) / max(1, self.warmup)
-            long_interval = max(LONG_INTERVAL, 4 * self.budget, 20 * one_call)
+            patience = max(patience, 20 * one_call)
             if not probe.hogged:
-                sys.setswitchinterval(long_interval)
-            rounds = Rounds(probe, fn, args, kwargs, self.budget, one_call, long_interval)
+                sys.setswitchinterval(patience)
+            rounds = Rounds(probe, fn, args, kwargs, self.budget, one_call, patience)
             rounds.judge()
             if self.sample:
                 rounds.estimate()
-        finally:
-            sys.setswitchinterval(interval)
-            if probe is not None:
-                probe.close()
-            if collecting:
-                gc.enable()
         if probe.hogged:
             around.append("a Python thread that computes")
         return GilReport(
@@ -190,6 +183,26 @@ class Probe:
             disturbances=tuple(disturbances()),
             reason="this interpreter runs without a GIL: no call can keep others from running",
         )
+
+
+@contextmanager
+def _collector_off() -> Iterator[None]:
+    """No garbage collection, whose finalizers may do anything, while the block runs."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
+
+
+@contextmanager
+def _put_back_at_end(interval: float) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(interval)
 
 
 def has_gil() -> bool:
