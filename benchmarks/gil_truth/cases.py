@@ -24,6 +24,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,9 +45,12 @@ class Case:
     weight: float = 1.0
 
 
-def cases() -> list[Case]:
-    """All of them; longer ones have smaller weights, so that a run ends."""
-    return [*_pairs(), *_released(), *_held()]
+def cases(stack: ExitStack) -> list[Case]:
+    """All of them; longer ones have smaller weights, so that a run ends.
+
+    `stack` closes what they use.
+    """
+    return [*_pairs(), *_released(stack), *_held()]
 
 
 def _pairs() -> Iterator[Case]:
@@ -80,10 +84,10 @@ def _pairs() -> Iterator[Case]:
     yield Case("1 ms of Python and sleep(0)", RELEASES, _calling(_spin_and_sleep, loops))
 
 
-def _released() -> Iterator[Case]:
+def _released(stack: ExitStack) -> Iterator[Case]:
     data = random.Random(2).randbytes(100_000)
-    database = sqlite3.connect(":memory:")
-    ours, theirs = socket.socketpair()
+    database = stack.enter_context(closing(sqlite3.connect(":memory:")))
+    ours, theirs = map(stack.enter_context, socket.socketpair())
 
     def echo() -> None:
         ours.send(b"x")

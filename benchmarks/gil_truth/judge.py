@@ -78,13 +78,14 @@ def collect(
 
     Ends after `seconds` with what it has: the rounds are shuffled, so no case is left out.
     """
-    plan: list[Case] = []
-    for case in cases():
-        plan += [case] * max(1, round(rounds * case.weight))
-    random.Random(rounds).shuffle(plan)
     found: list[Verdict] = []
-    deadline = time.monotonic() + seconds
-    with load(CONDITIONS[condition]):
+    with ExitStack() as stack:
+        plan: list[Case] = []
+        for case in cases(stack):
+            plan += [case] * max(1, round(rounds * case.weight))
+        random.Random(rounds).shuffle(plan)
+        stack.enter_context(load(CONDITIONS[condition]))
+        deadline = time.monotonic() + seconds
         for case in plan:
             if time.monotonic() > deadline:
                 break
