@@ -7,6 +7,9 @@ from typing import Any, Literal
 
 Verdict = Literal["releases", "holds", "inconclusive"]
 
+RESOLUTION = 100e-6
+"""Seconds: shorter holds of a call that releases are not resolved by the samples."""
+
 _WORDS: dict[Verdict, str] = {
     "releases": "releases the GIL",
     "holds": "holds the GIL",
@@ -76,7 +79,7 @@ class GilReport:
             f"{self.name}: {_WORDS[self.verdict]}",
             f"  why: {self.reason}",
             f"  one call: {duration(self.wall)}, CPU {duration(self.cpu)}; {share}"
-            f"longest hold {duration(self.longest_hold)}",
+            f"longest hold {self._longest_hold_in_words()}",
             f"  seen: {count(self.wins, 'win')} in {count(self.calls, 'call')}, "
             f"{count(self.controls, 'control')}, verdict after {duration(self.seconds)}",
         ]
@@ -85,6 +88,12 @@ class GilReport:
         return "\n".join(lines)
 
     __repr__ = __str__
+
+    def _longest_hold_in_words(self) -> str:
+        sampled = self.verdict != "holds"
+        if sampled and self.longest_hold < RESOLUTION:
+            return f"under {duration(RESOLUTION)}"
+        return duration(self.longest_hold)
 
 
 def count(number: int, noun: str) -> str:
