@@ -22,6 +22,8 @@ _MARKUP = {
     "inconclusive": {"yellow": True},
     "no GIL": {"yellow": True},
 }
+_CALL_WIDTH = 40
+"""The column of calls is no wider; a longer name moves what follows it."""
 NO_GIL = "no GIL"
 """The verdict where the interpreter runs without the GIL: nothing can hold or release it."""
 
@@ -96,7 +98,7 @@ class Summary:
         terminalreporter.section("GIL verdicts")
         verdicts = [verdict for _, verdict in self._found]
         verdict_width = max(len(verdict.verdict) for verdict in verdicts)
-        call_width = max(len(verdict.call) for verdict in verdicts)
+        call_width = min(_CALL_WIDTH, max(len(verdict.call) for verdict in verdicts))
         for nodeid, verdict in self._found:
             terminalreporter.write(
                 verdict.verdict.ljust(verdict_width), **_MARKUP.get(verdict.verdict, {})
@@ -109,7 +111,7 @@ class Summary:
                 terminalreporter.write(f"  ({verdict.note})")
             terminalreporter.line("")
         for line in _explanations(verdicts):
-            terminalreporter.write_line(line)
+            terminalreporter.line(line)
 
 
 def _explanations(verdicts: list[Verdict]) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -47,6 +48,8 @@ def name_of(function: object) -> str:
     """Module and qualified name, or the shortened repr of what has none."""
     function = _unwrapped(function)
     name = getattr(function, "__qualname__", None) or getattr(function, "__name__", None)
+    if isinstance(function, types.BuiltinFunctionType) and isinstance(function.__module__, str):
+        name = function.__name__  # what pybind11 binds has a type of its own in the other
     if not isinstance(name, str):
         text = repr(function)
         return text if len(text) <= _LONGEST_NAME else f"{text[:_LONGEST_NAME]}..."
