@@ -16,6 +16,7 @@
 #include "bindings/gil_words.hpp"
 #include "bindings/mode.hpp"
 #include "bindings/spinning.hpp"
+#include "bindings/trace.hpp"
 #include "bindings/wakeups.hpp"
 #include "core/parker.hpp"
 
@@ -318,6 +319,7 @@ bool come_in() {
         // only would take what was meant for others.
         if ((chance != Chance::admitted || courtesy_is_open()) && g_active.load() > 0 &&
             intrudes(chance, core::monotonic_now() - asked)) {
+            trace_came_in(asked, false);
             if (!gil_words_are_readable()) {
                 nap(kLongestNap);  // no look can tell when to come back
             }
@@ -326,7 +328,9 @@ bool come_in() {
         if (chance == Chance::admitted) {
             ++g_counters.admitted;
             g_admissions.fetch_add(1, std::memory_order_relaxed);
+            trace_instant(TraceInstant::runner_admitted);
         }
+        trace_came_in(asked, true);
         take_over(runner);
         return true;
     }
@@ -412,6 +416,10 @@ void reset_admission() {
     if (is_runner_thread()) {
         own_runner()->slot = -1;
     }
+}
+
+int active_runners() {
+    return g_active.load(std::memory_order_relaxed);
 }
 
 std::int64_t last_gil_wait_ns() {

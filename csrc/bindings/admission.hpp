@@ -51,6 +51,9 @@ void step_down(Runner* runner);
 /// need not find out. GIL held.
 void lend_runner_role();
 
+/// How many runners hold or want the GIL, as far as is known. No GIL needed.
+int active_runners();
+
 /// How long the calling worker waited for the GIL when it last came in.
 std::int64_t last_gil_wait_ns();
 

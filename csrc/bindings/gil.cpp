@@ -7,6 +7,7 @@
 #include "bindings/runner.hpp"
 #include "bindings/task_run.hpp"
 #include "bindings/task_storage.hpp"
+#include "bindings/trace.hpp"
 #include "bindings/worker_threads.hpp"
 
 namespace gilpool::bindings {
@@ -30,6 +31,7 @@ void WorkerThreadState::attach() {
         t_kept.token = PyGILState_Ensure();
         t_kept.state = PyThreadState_Get();
         register_worker_thread();
+        trace_instant(TraceInstant::worker_started);
         return;
     }
     PyEval_RestoreThread(t_kept.state);
@@ -52,6 +54,7 @@ void WorkerThreadState::destroy() {
     }
     t_kept.state = nullptr;
     give_back_runner();
+    leave_trace();
     PyGILState_Release(t_kept.token);
 }
 

@@ -7,18 +7,23 @@
 
 #include <Python.h>
 
+#include <cstdint>
+
+#include "bindings/trace.hpp"
+
 namespace gilpool::bindings {
 
 /// Lets the GIL go for a scope. Made and destroyed by a thread that holds it.
 class Released {
   public:
-    Released() : state_(PyEval_SaveThread()) {}
-    ~Released() noexcept(false) { PyEval_RestoreThread(state_); }
+    Released() : state_(PyEval_SaveThread()), since_(trace_let_go()) {}
+    ~Released() noexcept(false) { take_gil_back(state_, since_); }
     Released(const Released&) = delete;
     Released& operator=(const Released&) = delete;
 
   private:
     PyThreadState* state_;
+    std::int64_t since_;  ///< 0: in no trace
 };
 
 /// The thread state of a native worker: made at its first attach, kept until the worker ends (a

@@ -9,6 +9,8 @@
 #include "bindings/pool_type.hpp"
 #include "bindings/scheduler.hpp"
 #include "bindings/task_timer.hpp"
+#include "bindings/trace.hpp"
+#include "bindings/trace_session.hpp"
 #include "core/pool.hpp"
 #include "core/reactor.hpp"
 
@@ -90,6 +92,7 @@ PyObject* finish(PyObject*, PyObject* cancel) {
 }
 
 PyObject* before_fork(PyObject*, PyObject*) {
+    pause_observer();
     const core::TimePoint deadline = core::monotonic_now() + kIdleWorkersGoWithin;
     quiesce_crews(deadline);
     {
@@ -101,6 +104,7 @@ PyObject* before_fork(PyObject*, PyObject*) {
 
 PyObject* after_fork_in_child(PyObject*, PyObject*) {
     set_main_thread(PyThread_get_thread_ident());
+    forget_trace();
     reset_scheduler();
     fail_inherited_timers();
     fail_inherited_tasks();

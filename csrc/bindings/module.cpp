@@ -14,6 +14,7 @@
 #include "bindings/task_links.hpp"
 #include "bindings/task_methods.hpp"
 #include "bindings/task_type.hpp"
+#include "bindings/trace_session.hpp"
 #include "bindings/witness_probe.hpp"
 
 namespace py = pybind11;
@@ -46,4 +47,5 @@ PYBIND11_MODULE(_core, module) {
     gb::bind_phase_recorder(module);
     gb::bind_witness_probe(module);
     gb::bind_gil_meter(module);
+    gb::bind_trace(module);
 }

@@ -11,6 +11,7 @@
 #include "bindings/task_run.hpp"
 #include "bindings/task_timer.hpp"
 #include "bindings/task_type.hpp"
+#include "bindings/trace.hpp"
 #include "bindings/waiting.hpp"
 
 namespace gilpool::bindings {
@@ -170,6 +171,7 @@ bool queue_task(PoolObject* pool, TaskObject* task) {
     task->state = TaskState::queued;
     Py_INCREF(as_object(task));
     pool->queued.push_back(task);
+    trace_spawned(task);
     if (schedule(pool)) {
         if (task->timer != nullptr) {
             cancel_timer(task);
@@ -199,6 +201,7 @@ bool start_task(PoolObject* pool, TaskObject* task) {
 
 void unqueue(TaskObject* task) {
     PoolObject* const pool = task->pool;
+    trace_unqueued(task);
     pool->queued.unlink(task);
     if (pool->queued.empty()) {
         unschedule(pool);

@@ -13,6 +13,7 @@
 #include "bindings/task_kill.hpp"
 #include "bindings/task_links.hpp"
 #include "bindings/task_type.hpp"
+#include "bindings/trace.hpp"
 #include "bindings/worker_threads.hpp"
 
 namespace gilpool::bindings {
@@ -140,6 +141,7 @@ void run_task(TaskObject* task) {
     task->state = TaskState::running;
     task->thread = PyThread_get_thread_ident();
     t_current_task = task;
+    trace_task_begins(task);
     PyObject* value = task->times != nullptr ? call_measured(task) : initialize_and_call(task);
     PyObject* exception = value == nullptr ? take_raised_exception() : nullptr;
     t_current_task = nullptr;
@@ -147,6 +149,7 @@ void run_task(TaskObject* task) {
     while (task->kill_with != nullptr) {  // settling runs destructors, which let another kill in
         settle_kill(task, &value, &exception);
     }
+    trace_task_ends(task, exception);
     if (exception != nullptr) {
         finish_task_with_exception(task, exception);
     } else {

@@ -282,6 +282,7 @@ TaskObject* new_task(PyTypeObject* type, PyObject* function, PyObject* const* ar
     task->state = TaskState::fresh;
     task->exception_seen = false;
     task->lends_slot = false;
+    task->trace_number = 0;
     if (task->arguments == nullptr) {
         Py_DECREF(as_object(task));
         PyErr_NoMemory();

@@ -63,8 +63,9 @@ struct TaskObject {
     unsigned long thread;  ///< ident of the thread that runs it
     core::WaitList waiters;
     TaskState state;
-    bool exception_seen;  ///< somebody fetched it: no report when the task is dropped
-    bool lends_slot;      ///< counted in its pool's `lent`: waits in a wait of ours
+    bool exception_seen;         ///< somebody fetched it: no report when the task is dropped
+    bool lends_slot;             ///< counted in its pool's `lent`: waits in a wait of ours
+    std::uint32_t trace_number;  ///< in the latest trace that saw it, else 0; fits into padding
 };
 
 extern PyTypeObject* task_type;

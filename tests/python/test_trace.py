@@ -1,0 +1,331 @@
+"""What a trace says about the tasks that ran: one slice each, when, where, and with which lock."""
+
+import collections
+import functools
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import _trace_rules as rules
+import gilpool
+from _tools import PATIENCE, Held, fail, gil_kept, settle
+from gilpool._trace import trace
+
+SHARE_OF_ONE = 0.2
+"""How much of one call others may overlap it by before it no longer counts as a staircase."""
+
+
+def compute(seconds: float) -> None:
+    end = time.thread_time() + seconds
+    while time.thread_time() < end:
+        pass
+
+
+def overlap(pieces: list[rules.Slice]) -> int:
+    """Nanoseconds in which at least two of the pieces take place."""
+    changes = sorted([(piece.begin, 1) for piece in pieces] + [(piece.end, -1) for piece in pieces])
+    total = depth = previous = 0
+    for when, change in changes:
+        total += when - previous if depth >= 2 else 0
+        depth += change
+        previous = when
+    return total
+
+
+def outcomes(recorded: rules.Trace) -> dict[str, int]:
+    return dict(collections.Counter(task.args["outcome"] for task in recorded.tasks))
+
+
+def test_a_task_is_one_slice_with_its_numbers(tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    with trace(out) as recording:
+        gilpool.spawn(compute, 0.02).get()
+    recorded = rules.check(out)
+
+    (task,) = recorded.tasks
+    assert (recording.tasks, recording.dropped_events) == (1, 0)
+    assert task.name == "compute"
+    assert recorded.thread_names[task.tid].startswith("gilpool worker ")
+    assert task.args["outcome"] == "returned"
+    assert task.args["cpu_us"] >= 20_000
+    assert task.args["held_us"] is not None
+    assert set(recorded.arrows) == {task.args["task"]}
+    (spawn,) = recorded.spawns
+    assert recorded.thread_names[spawn.tid] == threading.current_thread().name
+
+
+def test_held_calls_are_a_staircase_and_released_ones_overlap(tmp_path: Path) -> None:
+    """The experiment, read off its trace instead of a clock."""
+    one = 0.04
+    traces = {}
+    for name, function in (("held", gilpool.sleep_gil), ("released", gilpool.sleep_nogil)):
+        out = tmp_path / f"{name}.json"
+        pool = gilpool.Pool()
+        with trace(out):
+            for _ in range(5):
+                pool.spawn(function, one * 1000)
+            pool.join()
+        traces[name] = rules.check(out)
+    ns = round(one * 1e9)
+
+    held = traces["held"]
+    assert len(held.tasks) == 5
+    for task in held.tasks:
+        assert task.args["held_us"] >= one * 1e6
+    # Looks are a millisecond apart when the machine is idle; five boundaries may be off by some.
+    assert overlap(held.held()) <= SHARE_OF_ONE * ns
+    # All were there from the beginning: they waited, and did so together.
+    queued = [rules.ns(task.args["queued_us"]) + task.begin for task in held.tasks]
+    assert max(queued) - min(queued) >= 3 * ns
+
+    released = traces["released"]
+    assert len(released.tasks) == 5
+    assert overlap(released.tasks) >= 0.5 * ns
+    for task in released.tasks:
+        assert task.args["released_us"] >= one * 1e6
+    off = [piece for track in released.gil.values() for piece in track if piece.name == "released"]
+    assert not any(piece.args["sampled"] for piece in off), "gilpool's own waits are exact"
+
+
+def test_code_of_others_is_sampled(tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    with trace(out):
+        gilpool.spawn(time.sleep, 0.05).get()
+    recorded = rules.check(out)
+
+    (task,) = recorded.tasks
+    assert task.name == "sleep"
+    assert task.args["released_us"] >= 0.5 * 50_000
+    (track,) = recorded.gil.values()
+    assert any(piece.name == "released" and piece.args["sampled"] for piece in track)
+
+
+def test_a_wait_for_the_gil_is_nested_in_its_task(tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    with trace(out):
+        with gil_kept():
+            task = gilpool.spawn(int)
+            end = time.perf_counter() + 0.03
+            while time.perf_counter() < end:
+                pass
+        task.join()
+    (slice_,) = rules.check(out).tasks
+    assert slice_.args["gil_wait_us"] + slice_.args["queued_us"] >= 30_000
+
+
+def test_the_queue_is_counted(tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    with trace(out), gil_kept():
+        task = gilpool.spawn(int)
+        end = time.perf_counter() + 0.03
+        while time.perf_counter() < end:
+            pass
+    task.join()
+    recorded = rules.check(out)
+
+    assert recorded.tasks == []
+    assert recorded.counters["queue depth"][-1][1] == 1
+
+
+def test_each_outcome_is_told_apart(tmp_path: Path, reports: list[BaseException]) -> None:
+    out = tmp_path / "out.json"
+    begun = threading.Event()
+
+    def sleeps() -> None:
+        begun.set()
+        gilpool.sleep(60)
+
+    with trace(out):
+        gilpool.spawn(int).join()
+        gilpool.spawn(fail, KeyError()).join()
+        sleeper = gilpool.spawn(sleeps)
+        assert begun.wait(PATIENCE)
+        sleeper.kill()
+        with gil_kept():
+            gilpool.spawn(int).kill(block=False)
+        held = Held()
+    try:
+        recorded = rules.check(out)
+        assert outcomes(recorded) == {"returned": 1, "raised": 1, "killed": 1, "unfinished": 1}
+        assert len(recorded.arrows) == 4
+    finally:
+        held.release()
+
+
+def test_tasks_that_began_before_the_trace(tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    with Held(count=2):
+        with gil_kept():
+            queued = gilpool.spawn(int)
+            recording = trace(out)
+            recording.__enter__()
+        queued.join()
+        gilpool.spawn(int).join()
+    settle()
+    recording.__exit__(None, None, None)
+    recorded = rules.check(out)
+
+    assert len(recorded.tasks) == 4
+    unknown = [task for task in recorded.tasks if task.args["queued_us"] is None]
+    assert len(unknown) == 3
+    assert len(recorded.arrows) == 1
+    assert recorded.counters["busy"][0][1] >= 2
+    assert recorded.counters["queue depth"][-1][1] == 0
+
+
+def test_callables_are_named_after_what_they_are(tmp_path: Path) -> None:
+    class Callable:
+        def __call__(self) -> None:
+            pass
+
+        def method(self) -> None:
+            pass
+
+    out = tmp_path / "out.json"
+    pool = gilpool.Pool()
+    with trace(out):
+        for function in (
+            Callable(),
+            Callable().method,
+            functools.partial(functools.partial(compute), 0.0),
+            threading.Event().set,
+            [].clear,
+            lambda: None,
+            int,
+        ):
+            pool.spawn(function)
+        own = gilpool.Task(int)
+        own.name = 'the "one" \N{SNOWMAN}'
+        own.start()
+        pool.join()
+        own.join()
+    names = {task.name for task in rules.check(out).tasks}
+
+    prefix = "test_callables_are_named_after_what_they_are.<locals>."
+    assert names == {
+        f"{prefix}Callable",
+        f"{prefix}Callable.method",
+        "compute",
+        "Event.set",
+        "list.clear",
+        f"{prefix}<lambda>",
+        "int",
+        'the "one" \N{SNOWMAN}',
+    }
+
+
+def test_counters_and_workers(tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    pool = gilpool.Pool()
+    from gilpool import _core
+
+    _core._before_fork()  # no worker is left from before
+    with trace(out):
+        for _ in range(3):
+            pool.spawn(time.sleep, 0.02)
+        pool.join()
+        _core._before_fork()
+    recorded = rules.check(out)
+
+    assert max(value for _, value in recorded.counters["busy"]) == 3
+    assert recorded.counters["busy"][-1][1] == 0
+    assert recorded.counters["queue depth"][-1][1] == 0
+    kinds = collections.Counter(event["name"] for event in recorded.instants)
+    assert kinds["worker started"] >= 3
+    # Workers that have just been told to go may be on their way still.
+    assert kinds["worker retired"] <= kinds["worker started"]
+
+
+def test_tasks_spawned_by_tasks_have_arrows_from_their_slices(tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+
+    def parent() -> int:
+        return sum(gilpool.spawn(int, str(i)).get() for i in range(5))
+
+    with trace(out):
+        assert gilpool.spawn(parent).get() == 10
+    recorded = rules.check(out)
+
+    (slice_,) = [task for task in recorded.tasks if task.name.endswith("parent")]
+    children = [task for task in recorded.tasks if task.name == "int"]
+    assert len(children) == 5
+    for child in children:
+        start, _ = recorded.arrows[child.args["task"]]
+        assert start["tid"] == slice_.tid
+        assert slice_.begin <= rules.ns(start["ts"]) < slice_.end
+
+
+NODES = st.recursive(
+    st.sampled_from(["return", "raise", "sleep", "own sleep", "compute", "killed", "cancelled"]),
+    lambda children: st.lists(children, max_size=4),
+    max_leaves=12,
+)
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.lists(NODES, max_size=6), st.sampled_from([None, 1, 2]))
+def test_any_history_has_a_slice_for_each_task_that_ran(
+    tmp_path: Path, reports: list[BaseException], history: list[object], size: int | None
+) -> None:
+    """Errors, kills, and tasks that spawn and wait for tasks, in pools of any size."""
+    out = tmp_path / f"{os.getpid()}.json"
+    pool = gilpool.Pool(size)
+    ran: list[str] = []
+
+    def run(node: object) -> None:
+        ran.append("x")
+        if isinstance(node, list):
+            for task in [task for child in node for task in start(child)]:
+                task.join()
+        elif node == "raise":
+            raise KeyError
+        elif node == "sleep":
+            time.sleep(0.001)
+        elif node in ("own sleep", "killed"):
+            gilpool.sleep(0.001 if node == "own sleep" else 0.05)
+        elif node == "compute":
+            compute(0.002)
+
+    def start(node: object) -> list["gilpool.Task[None]"]:
+        task = pool.spawn(run, node)
+        if node in ("killed", "cancelled"):
+            task.kill(block=node == "killed")
+        return [task]
+
+    with trace(out) as recording:
+        for node in history:
+            start(node)
+        pool.join()
+        settle()
+    recorded = rules.check(out)
+    reports.clear()
+
+    # A task that is killed before its first bytecode runs has a slice, too.
+    assert len(ran) <= len(recorded.tasks) <= len(ran) + repr(history).count("d'")
+    assert recording.dropped_events == 0
+    assert set(recorded.arrows) == {task.args["task"] for task in recorded.tasks}
+    depths = [depth for _, depth in recorded.counters["queue depth"]]
+    assert not depths or max(depths) <= len(recorded.tasks) + repr(history).count("d'")
+
+
+def test_what_does_not_fit_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gilpool._trace.MOST_RECORDS", 100)
+    out = tmp_path / "out.json"
+    pool = gilpool.Pool()
+    with trace(out) as recording:
+        for _ in range(500):
+            pool.spawn(int)
+        pool.join()
+    recorded = rules.check(out)
+
+    # Each task is two records, its spawn and itself; the observer's own come on top.
+    assert recording.dropped_events >= 900
+    assert recorded.other["dropped_events"] == recording.dropped_events
+    assert len(recorded.tasks) == recording.tasks <= 100
