@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import gzip
 import io
 import os
-import secrets
 import stat
 import threading
 from collections.abc import Iterator
@@ -15,8 +13,6 @@ from types import TracebackType
 from typing import Any
 
 from gilpool import _core
-from gilpool._trace_events import document
-from gilpool._trace_model import Recording, build
 
 MOST_RECORDS = 20_000_000
 """One GB; what comes when they are there is counted as dropped."""
@@ -50,9 +46,8 @@ def trace(path: str | os.PathLike[str]) -> Trace:
 
     Example:
         >>> import gilpool, os, tempfile
-        >>> from gilpool._trace import trace
         >>> path = os.path.join(tempfile.mkdtemp(), "out.json")
-        >>> with trace(path) as recorded:
+        >>> with gilpool.gil.trace(path) as recorded:
         ...     gilpool.spawn(gilpool.sleep_gil, 2).get()
         >>> recorded.tasks, recorded.dropped_events
         (1, 0)
@@ -105,6 +100,10 @@ class Trace:
         file, self._file = self._file, None
         if file is None or os.getpid() != self._process:
             return
+        # Nobody who imports gilpool pays for what only the end of a trace needs.
+        from gilpool._trace_events import document
+        from gilpool._trace_model import build
+
         try:
             raw = _core._trace_stop()
             names = {
@@ -143,7 +142,7 @@ class _File:
             if not os.access(self._path, os.W_OK):
                 open(path, "ab").close()
         folder, name = os.path.split(self._path)
-        unfinished = os.path.join(folder, f".{name}.{secrets.token_hex(4)}.part")
+        unfinished = os.path.join(folder, f".{name}.{os.urandom(4).hex()}.part")
         try:
             open(unfinished, "xb").close()
         except OSError as error:
@@ -156,6 +155,8 @@ class _File:
         with open(self._unfinished or self._path, "wb") as raw:
             if self._given.endswith(".gz"):
                 # Level 3: twice as fast as the default, and the file a tenth larger.
+                import gzip
+
                 with gzip.open(raw, "wb", compresslevel=3) as packed:
                     _write_in_chunks(text, packed)
             else:
@@ -180,6 +181,3 @@ def _write_in_chunks(text: Iterator[str], sink: Any) -> None:
             sink.write(chunk.getvalue().encode())
             chunk = io.StringIO()
     sink.write(chunk.getvalue().encode())
-
-
-__all__ = ["Recording", "Trace", "trace"]

@@ -14,8 +14,9 @@ its own.
 
 # General layout: `_probe` measures one callable (`_rounds` is the method, `_callables` what can be
 # measured, `_disturbances` what may have had a part), `_report` is the result, `_assertions` judge
-# it. `_meter` watches the whole process.
+# it. `_meter` watches the whole process; `gilpool._trace` records what its tasks do.
 
+from gilpool._trace import trace as trace
 from gilpool.gil._assertions import assert_holds as assert_holds
 from gilpool.gil._assertions import assert_max_hold as assert_max_hold
 from gilpool.gil._assertions import assert_releases as assert_releases
@@ -40,4 +41,5 @@ __all__ = [
     "max_hold",
     "releases",
     "report",
+    "trace",
 ]
