@@ -20,23 +20,11 @@ General layout:
     check_result.py  one call's outcome, and the `--json` object of all
     check_table.py   the outcomes as text, with the progress on the way
     terminal.py      what may be done on the stream that is written to
-    main.py        the parser and the list of subcommands; turns errors into exit codes
-    exits.py       the exit codes and the exception that carries one
-    experiment.py  subcommand `experiment`: its options, and the order of its steps
-    rows.py        what the experiment measures and what must come out
-    child.py       the measuring process: runs the rows, reports stamps over a pipe
-    measure.py     the parent's side: starts the child, reads the pipe, ends the child
-    model.py       from the lines on the pipe to phases per thread and a result per row
-    table.py       the results as text: columns and sentences
-    plain.py       the display without rich or without a terminal
-    live.py        the live display (needs rich)
-    plot.py        the picture (needs matplotlib)
-    report.py      the `--json` object
-    trace.py       subcommand `trace`: its options, and the order of its steps
-    trace_script.py   runs somebody's script as python would
-    trace_read.py     a trace file as tasks, lanes and counters
-    trace_summary.py  what it says, as text or `--json`
-    trace_plot.py     its picture (needs matplotlib)
+    trace.py         subcommand `trace`: its options, and the order of its steps
+    trace_script.py  runs somebody's script as python would
+    trace_read.py    a trace file as tasks, lanes and counters
+    trace_summary.py what it says, as text or `--json`
+    trace_plot.py    its picture (needs matplotlib)
 
 `import gilpool` imports nothing of this; rich and matplotlib are imported only when they are used.
 """
