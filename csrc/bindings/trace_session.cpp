@@ -178,7 +178,9 @@ void start(std::size_t most_records) {
     g_observer->looks.clear();
     g_observer->counters = Counters{};
     g_observer->can_see_gil = gil_words_are_readable();
-    g_begin = nanoseconds(core::monotonic_now());
+    const core::TimePoint now = core::monotonic_now();
+    g_begin = nanoseconds(now);
+    look(*g_observer, now);  // how it begins
     detail::trace_is_on.store(true);
     if (!start_observer()) {
         detail::trace_is_on.store(false);
