@@ -38,6 +38,8 @@ struct PoolOptions {
     std::chrono::nanoseconds idle_timeout = std::chrono::seconds(10);
     /// How long a worker that ran out of work looks for more before it parks.
     std::chrono::nanoseconds search_spin = std::chrono::microseconds(1);
+    /// The same if the last call came soon, and from another core: then a search pays.
+    std::chrono::nanoseconds patient_search_spin = std::chrono::microseconds(50);
     std::size_t stack_size = 0;    // 0: the platform's default
     const char* name = "gilpool";  // of the threads, at most 15 characters
     /// How threads are made; tests put a failing one here.

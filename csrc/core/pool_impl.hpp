@@ -3,6 +3,7 @@
 // wait list's lock.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <vector>
 
@@ -29,12 +30,14 @@ class Pool::Impl {
   public:
     explicit Impl(const PoolOptions& options);
 
-    // pool.cpp: work comes in
+    // pool_intake.cpp: work comes in
     bool post(Job job, Lane lane);
     std::size_t post_many(std::span<const Job> jobs, Lane lane);
     std::size_t submit_many(Pool& owner, std::span<Task* const> tasks, Lane lane);
     bool take_back(Task& task) noexcept;
     bool can_run_queued();
+
+    // pool.cpp: what can be set and asked
     void resize(std::size_t cpu_tokens, std::size_t blocking_cap);
     PoolStats stats() noexcept;
     void set_thread_hooks(ThreadHooks hooks) noexcept;
@@ -42,10 +45,12 @@ class Pool::Impl {
     // pool_worker.cpp: work goes out
     static void* worker_main(void* worker);
     static void thread_is_gone(void* worker);
+
+    // pool_lanes.cpp: tokens are held and lent
     void enter_region(Worker& me);
     void leave_region(Worker& me);
 
-    // pool_lifecycle.cpp: threads come and go
+    // pool_shutdown.cpp, pool_fork.cpp: threads are let go
     bool quiesce(TimePoint deadline);
     std::size_t shutdown(TimePoint deadline, OnShutdown policy);
     void join_forks();
@@ -68,6 +73,8 @@ class Pool::Impl {
 
     // pool.cpp
     std::size_t queued_cpu_locked() const noexcept;
+
+    // pool_intake.cpp
     /// Whether a cpu job waits; the first one in `begun` does not count, since its holder is about
     /// to run it.
     bool cpu_work_locked(const CpuToken* begun = nullptr) const noexcept;
@@ -84,6 +91,14 @@ class Pool::Impl {
     void work(Worker& me);
     bool next_job(Worker& me, Job& job);
     bool find_job(Worker& me, Job& job);
+    void search(const Worker& me) noexcept;
+    void call_searchers_locked() noexcept;
+    void end_search_locked() noexcept;
+    bool park(Worker& me);
+    void push_idle_locked(Worker& me) noexcept;
+    void remove_idle_locked(Worker& me) noexcept;
+
+    // pool_lanes.cpp
     bool take_cpu_locked(Worker& me) noexcept;
     bool take_blocking_locked(Job& job) noexcept;
     bool blocking_first_locked(const Worker& me) const noexcept;
@@ -91,29 +106,32 @@ class Pool::Impl {
     void release_token_locked(Worker& me) noexcept;
     /// Keeps the counts while a worker changes its phase (and, when it runs, its lane).
     void move_locked(Worker& me, Worker::Phase phase, Lane lane = Lane::cpu) noexcept;
-    void search() noexcept;
-    bool park(Worker& me);
-    void push_idle_locked(Worker& me) noexcept;
-    void remove_idle_locked(Worker& me) noexcept;
 
-    // pool_lifecycle.cpp
+    // pool_threads.cpp
     void create_worker();
     void link_locked(Worker& me) noexcept;
     void unlink_locked(Worker& me) noexcept;
     void end(Worker& me);
     void leave(Worker& me);
-    void reap_finished();
-    void join_exited();
+    /// False if the others that have left are to be joined first.
+    bool try_leave(Worker& me);
+    enum class Exited : std::uint8_t { that_have_ended, all };
+    /// Joins and frees threads that have left; `all` waits for them.
+    void free_exited(Exited which);
+
+    // pool_shutdown.cpp
     Worker* retire_idle_locked() noexcept;
     static void wake_chain(Worker* first) noexcept;
     bool wait_for_exits(TimePoint deadline, bool (Impl::*enough)() const noexcept);
     bool none_retiring_locked() const noexcept { return retiring_ == 0; }
     bool retire_free_workers(TimePoint deadline);
     bool may_still_retire() noexcept;
-    bool none_free_locked() const noexcept;
     void cancel_queued();
     bool pop_any_locked(Job& job) noexcept;
     std::size_t abandon_locked(const Worker* self) noexcept;
+
+    // pool_fork.cpp
+    bool none_free_locked() const noexcept;
     void prepare_fork();
     void continue_in_parent();
     void start_anew_in_child();
@@ -144,6 +162,7 @@ class Pool::Impl {
     std::size_t threads_ = 0;  // on the way, running or idle
     std::size_t on_the_way_ = 0;
     std::size_t searching_ = 0;  // of these, who spin
+    bool searchers_called_ = false;
     std::size_t running_ = 0;
     std::size_t blocked_ = 0;  // of these, who are in a region
     std::size_t idle_ = 0;
@@ -153,6 +172,7 @@ class Pool::Impl {
     TimePoint no_thread_until_ = TimePoint::min();  // the system refused one
     ThreadHooks hooks_;
     Worker* exited_ = nullptr;  // have left, and are yet to be joined and freed
+    std::size_t unjoined_ = 0;  // of these, also those that somebody is joining at this moment
     WaitList exits_;            // who waits for threads to end
 
     std::uint64_t executed_ = 0;
@@ -164,6 +184,11 @@ class Pool::Impl {
     std::uint64_t wakeups_ = 0;
     std::uint64_t stolen_ = 0;
     std::size_t abandoned_ = 0;
+
+    /// What searchers look at, on a line of its own: it is written once for each search, and not by
+    /// each post as what lock_ guards is. A hint, not part of the protocol of parking: who has seen
+    /// it, or has given up, looks at the queues under the lock.
+    alignas(64) std::atomic<bool> look_again_{false};
 };
 
 }  // namespace gilpool::core

@@ -4,7 +4,6 @@
 
 #include <mutex>
 
-#include "core/blocking_region.hpp"
 #include "core/pool_impl.hpp"
 #include "core/spin.hpp"
 
@@ -17,6 +16,10 @@ namespace {
 /// A key whose destructor runs when a thread ends, however it ends.
 pthread_key_t end_of_thread_key;
 pthread_once_t end_of_thread_once = PTHREAD_ONCE_INIT;
+
+/// While jobs come in a stream, who has run out of them waits about so long for the next few,
+/// rather than take the pool's lock for each: some tenths of a microsecond.
+constexpr int kPausesInStream = 16;
 
 }  // namespace
 
@@ -104,9 +107,9 @@ bool Pool::Impl::find_job(Worker& me, Job& job) {
             move_locked(me, Worker::Phase::on_the_way);
             ++searching_;
             lock_.unlock();
-            search();
+            search(me);
             std::lock_guard guard(lock_);
-            --searching_;
+            end_search_locked();
             continue;
         } else {
             move_locked(me, Worker::Phase::idle);
@@ -122,6 +125,7 @@ bool Pool::Impl::find_job(Worker& me, Job& job) {
         }
         calls = plan_calls_locked(Calls::kMost, me.token);
         lock_.unlock();
+        me.in_stream = !searched || (me.token != nullptr && me.token->size() > 1);
         carry_out(calls);
         if (found || me.token->pop(job)) {
             return true;
@@ -131,111 +135,38 @@ bool Pool::Impl::find_job(Worker& me, Job& job) {
     }
 }
 
-void Pool::Impl::search() noexcept {
-    SpinBudget spin(options_.search_spin);
-    while (cpu_.size() == 0 && blocking_.size() == 0 && spin.again()) {
+void Pool::Impl::search(const Worker& me) noexcept {
+    SpinBudget spin(me.spin_guess.limit(options_.search_spin, options_.patient_search_spin));
+    for (int pause = me.in_stream ? kPausesInStream : 0; pause > 0; --pause) {
+        cpu_relax();
+    }
+    while (!look_again_.load(std::memory_order_relaxed) && spin.again()) {
     }
 }
 
-// ---- taking jobs --------------------------------------------------------------------------------
-
-bool Pool::Impl::take_cpu_locked(Worker& me) noexcept {
-    if (me.token == nullptr) {
-        if (held_tokens_ >= token_limit_ || !cpu_work_locked()) {
-            return false;
-        }
-        me.token = acquire_token_locked();
-    }
-    // With a smaller limit than there are holders, the first ones that come by give theirs up.
-    if (held_tokens_ <= token_limit_) {
-        if (me.token->size() != 0 || me.token->refill(cpu_)) {
-            return true;
-        }
-        for (const auto& token : tokens_) {
-            if (token.get() != me.token && token->size() != 0 && me.token->steal_from(*token)) {
-                ++stolen_;
-                return true;
-            }
-        }
-    }
-    release_token_locked(me);
-    return false;
-}
-
-bool Pool::Impl::take_blocking_locked(Job& job) noexcept {
-    if (blocking_running_ >= blocking_cap_) {
-        return false;
-    }
-    while (blocking_.pop(&job, 1) == 1) {
-        // Under the lock, so that a task that was taken back is not looked at any more.
-        if (!Task::is_entry(job) || Task::of_entry(job).claim()) {
-            return true;
-        }
-    }
-    return false;
-}
-
-bool Pool::Impl::blocking_first_locked(const Worker& me) const noexcept {
-    // Normally a blocking job has a thread of its own on the way. If there can be none, a worker
-    // that just ran cpu jobs gives it a turn.
-    return blocking_.size() != 0 && me.phase == Worker::Phase::running && me.lane == Lane::cpu &&
-           on_the_way_ == 0 && idle_top_ == nullptr && !can_create_locked();
-}
-
-CpuToken* Pool::Impl::acquire_token_locked() noexcept {
-    CpuToken*& stack = free_loaded_ != nullptr ? free_loaded_ : free_empty_;
-    CpuToken* const token = stack;
-    stack = token->next_free;
-    ++held_tokens_;
-    return token;
-}
-
-void Pool::Impl::release_token_locked(Worker& me) noexcept {
-    CpuToken*& stack = me.token->size() != 0 ? free_loaded_ : free_empty_;
-    me.token->next_free = stack;
-    stack = me.token;
-    me.token = nullptr;
-    --held_tokens_;
-}
-
-// ---- phases -------------------------------------------------------------------------------------
-
-void Pool::Impl::move_locked(Worker& me, Worker::Phase phase, Lane lane) noexcept {
-    switch (me.phase) {
-        case Worker::Phase::on_the_way:
-            --on_the_way_;
-            break;
-        case Worker::Phase::running:
-            --running_;
-            blocking_running_ -= me.lane == Lane::blocking ? 1 : 0;
-            break;
-        case Worker::Phase::idle:
-        case Worker::Phase::retiring:
-            break;
-    }
-    me.phase = phase;
-    me.lane = lane;
-    switch (phase) {
-        case Worker::Phase::on_the_way:
-            ++on_the_way_;
-            break;
-        case Worker::Phase::running:
-            ++running_;
-            blocking_running_ += lane == Lane::blocking ? 1 : 0;
-            break;
-        case Worker::Phase::retiring:
-            --threads_;
-            ++retiring_;
-            break;
-        case Worker::Phase::idle:
-            break;
+void Pool::Impl::call_searchers_locked() noexcept {
+    if (searching_ != 0 && !searchers_called_) {
+        searchers_called_ = true;
+        look_again_.store(true, std::memory_order_relaxed);
     }
 }
+
+void Pool::Impl::end_search_locked() noexcept {
+    if (--searching_ == 0 && searchers_called_) {
+        searchers_called_ = false;
+        look_again_.store(false, std::memory_order_relaxed);
+    }
+}
+
+// ---- parking ------------------------------------------------------------------------------------
 
 bool Pool::Impl::park(Worker& me) {
-    TimePoint deadline = deadline_after(std::chrono::steady_clock::now(), options_.idle_timeout);
+    const int here = core_of_this_thread();
+    const TimePoint begin = std::chrono::steady_clock::now();
+    TimePoint deadline = deadline_after(begin, options_.idle_timeout);
     while (true) {
         if (me.parker.park_until(deadline) == ParkResult::unparked) {
+            me.spin_guess.learn(here, me.called_on, std::chrono::steady_clock::now() - begin);
             // Written under the lock by who left the permit, hence visible with it.
             return me.phase != Worker::Phase::retiring;
         }
@@ -269,56 +200,6 @@ void Pool::Impl::remove_idle_locked(Worker& me) noexcept {
     }
     (me.idle_above != nullptr ? me.idle_above->idle_below : idle_top_) = me.idle_below;
     --idle_;
-}
-
-// ---- blocking regions ---------------------------------------------------------------------------
-
-void Pool::Impl::enter_region(Worker& me) {
-    Calls calls;
-    {
-        std::lock_guard guard(lock_);
-        if (me.abandoned) {
-            return;
-        }
-        ++blocked_;
-        me.in_region = true;
-        blocking_running_ += me.lane == Lane::cpu ? 1 : 0;
-        me.lent_token = me.token != nullptr;
-        if (me.lent_token) {
-            release_token_locked(me);
-        }
-        if (on_the_way_ == 0) {
-            calls = plan_calls_locked(1);
-        }
-    }
-    carry_out(calls);
-}
-
-void Pool::Impl::leave_region(Worker& me) {
-    std::lock_guard guard(lock_);
-    if (me.abandoned) {
-        return;
-    }
-    --blocked_;
-    me.in_region = false;
-    blocking_running_ -= me.lane == Lane::cpu ? 1 : 0;
-    if (me.lent_token && held_tokens_ < token_limit_) {
-        me.token = acquire_token_locked();
-    }
-}
-
-BlockingRegion::BlockingRegion() : worker_(Worker::current()) {
-    auto* const me = static_cast<Worker*>(worker_);
-    if (me != nullptr && me->regions++ == 0) {
-        static_cast<Pool::Impl*>(me->pool)->enter_region(*me);
-    }
-}
-
-BlockingRegion::~BlockingRegion() {
-    auto* const me = static_cast<Worker*>(worker_);
-    if (me != nullptr && --me->regions == 0 && !me->orphaned) {
-        static_cast<Pool::Impl*>(me->pool)->leave_region(*me);
-    }
 }
 
 // ---- a thread that a job has ended --------------------------------------------------------------

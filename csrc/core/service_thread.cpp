@@ -2,37 +2,17 @@
 // Not thread-safe: the owner's lock guards every call.
 #include "core/service_thread.hpp"
 
-#include <sched.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cassert>
-#include <cerrno>
 #include <climits>
-#include <csignal>
-#include <ctime>
+
+#include "core/native_thread.hpp"
 
 namespace gilpool::core {
 namespace {
 
 /// Plenty for code that is all ours, and little address space.
 constexpr std::size_t kStackSize = 256 * 1024;
-
-/// The kernel lets go of a thread some microseconds after the join, if that thread gets the CPU:
-/// asked so often with a yield between, then with a pause, for one second at most.
-constexpr int kYields = 100;
-constexpr int kPauses = 10'000;
-constexpr timespec kPause{0, 100'000};
-
-sigset_t all_but_faults() noexcept {
-    sigset_t signals;
-    sigfillset(&signals);
-    for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL}) {
-        sigdelset(&signals, fault);
-    }
-    return signals;
-}
 
 }  // namespace
 
@@ -45,12 +25,10 @@ bool ServiceThread::start(const char* name, Function function, void* context) no
         return false;
     }
     ::pthread_attr_setstacksize(&attributes, std::max<std::size_t>(kStackSize, PTHREAD_STACK_MIN));
-    // The new thread inherits the mask, so that it never runs with a signal unblocked.
-    const sigset_t blocked = all_but_faults();
-    sigset_t before;
-    ::pthread_sigmask(SIG_SETMASK, &blocked, &before);
-    joinable_ = ::pthread_create(&thread_, &attributes, &ServiceThread::enter, this) == 0;
-    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    {
+        const SignalsBlocked blocked;
+        joinable_ = ::pthread_create(&thread_, &attributes, &ServiceThread::enter, this) == 0;
+    }
     ::pthread_attr_destroy(&attributes);
 #ifdef __linux__
     if (joinable_) {
@@ -67,26 +45,13 @@ void ServiceThread::join() noexcept {
         return;
     }
     ::pthread_join(thread_, nullptr);
+    wait_until_forgotten(id_);
     joinable_ = false;
-#ifdef __linux__
-    for (int i = 0; i < kYields + kPauses; ++i) {
-        if (::syscall(SYS_tgkill, ::getpid(), id_, 0) != 0 && errno == ESRCH) {
-            break;
-        }
-        if (i < kYields) {
-            ::sched_yield();
-        } else {
-            ::nanosleep(&kPause, nullptr);
-        }
-    }
-#endif
 }
 
 void* ServiceThread::enter(void* self) noexcept {
     auto& thread = *static_cast<ServiceThread*>(self);
-#ifdef __linux__
-    thread.id_ = static_cast<pid_t>(::syscall(SYS_gettid));
-#endif
+    thread.id_ = kernel_id();
     thread.function_(thread.context_);
     return nullptr;
 }

@@ -3,13 +3,10 @@
 #pragma once
 
 #include <pthread.h>
-#include <sys/types.h>
 
 namespace gilpool::core {
 
-/// Starts and joins a thread that has all signals blocked, but for the faults that a thread brings
-/// upon itself: crash reports keep working. Signals for the process go to the program's own
-/// threads.
+/// Starts and joins a thread that has all signals blocked; see SignalsBlocked.
 class ServiceThread {
   public:
     using Function = void (*)(void* context);
@@ -20,8 +17,7 @@ class ServiceThread {
 
     bool joinable() const noexcept { return joinable_; }
 
-    /// `join()` waits for the thread to end, and until the kernel no longer counts it among the
-    /// process's threads: who counts them before a fork (Python 3.12+) must not find it.
+    /// `join()` waits for the thread to end, and until the kernel does not count it any more.
     void join() noexcept;
 
     /// `abandon()` forgets the thread without a join: in a forked child it does not exist.
@@ -35,7 +31,7 @@ class ServiceThread {
     pthread_t thread_{};
     /// The kernel's id; written by the thread as it begins, read by others once they have joined
     /// it.
-    pid_t id_ = 0;
+    long id_ = 0;
     bool joinable_ = false;
 };
 

@@ -1,11 +1,23 @@
-// Asks once how many cores there are.
+// Asks which core this is, and once how many there are.
 #include "core/spin.hpp"
+
+#if defined(__linux__)
+#include <sched.h>
+#endif
 
 #include <atomic>
 
 #include "core/limits.hpp"
 
 namespace gilpool::core {
+
+int core_of_this_thread() noexcept {
+#if defined(__linux__)
+    return sched_getcpu();
+#else
+    return -1;
+#endif
+}
 
 bool spinning_helps() noexcept {
     // Not a guarded static: the guard could be held by another thread at the moment of a fork.

@@ -17,6 +17,10 @@ inline void cpu_relax() noexcept {
 #endif
 }
 
+/// core_of_this_thread() returns the number of the core that runs the calling thread at this
+/// moment, or -1 where the system does not tell that for a few nanoseconds.
+int core_of_this_thread() noexcept;
+
 /// spinning_helps() is false when this process may use one core only: who spins there keeps the
 /// thread it waits for from running.
 bool spinning_helps() noexcept;
@@ -34,16 +38,40 @@ class SpinBudget {
         if (deadline_ == TimePoint::min()) {
             return false;
         }
-        for (int pause = 0; pause < kPausesPerLook; ++pause) {
-            cpu_relax();
-        }
-        // The clock costs about as much as one pause, so it may be read on every round.
-        return std::chrono::steady_clock::now() < deadline_;
+        cpu_relax();
+        // The clock costs about as much as a pause: not on every round, so that the looks between
+        // are close to each other and an answer is seen at once.
+        return ++looks_ % kLooksPerClock != 0 || std::chrono::steady_clock::now() < deadline_;
     }
 
   private:
-    static constexpr int kPausesPerLook = 4;
+    static constexpr unsigned kLooksPerClock = 4;
     TimePoint deadline_;
+    unsigned looks_ = 0;
+};
+
+/// Guesses how long a spin should last, from how the last wait of this kind went. If the answer was
+/// made on another core and soon, a spin would have caught it, and would have saved two wake-ups;
+/// if it was made on this core, a spin would only have kept who makes it from running. So a wrong
+/// guess corrects itself after one wait, whether that wait spun or slept.
+class SpinGuess {
+  public:
+    /// limit() returns what the next wait may burn: `patient` if the last one shows that it pays.
+    std::chrono::nanoseconds limit(std::chrono::nanoseconds cautious,
+                                   std::chrono::nanoseconds patient) const noexcept {
+        return pays_ ? patient : cautious;
+    }
+
+    /// learn() is told of a wait that slept: on which core it would have spun, where the answer was
+    /// made, and how long it took.
+    void learn(int here, int there, std::chrono::nanoseconds took) noexcept {
+        pays_ = here != there && here >= 0 && there >= 0 && took < kSoon;
+    }
+
+  private:
+    /// Longer than it takes to wake a thread on a core that sleeps, which is part of the answer.
+    static constexpr std::chrono::microseconds kSoon{100};
+    bool pays_ = false;
 };
 
 }  // namespace gilpool::core

@@ -20,6 +20,7 @@ struct PoolStats {
     std::uint64_t dropped = 0;     // posted jobs that a shutdown cancelled
     std::uint64_t grown = 0;       // threads created
     std::uint64_t retired = 0;     // threads ended
+    std::size_t unjoined = 0;      // of these, whose stacks are yet to be freed
     std::uint64_t refused = 0;     // times the system had no thread for us
     std::uint64_t wakeups = 0;     // parked threads woken
     std::uint64_t stolen = 0;      // batches shared with a second worker

@@ -5,22 +5,47 @@
 
 namespace gilpool::core {
 
+namespace {
+/// How the waits of this thread have gone; most threads wait for one kind of thing at a time.
+thread_local SpinGuess spin_guess;
+}  // namespace
+
 ParkResult ThreadWaiter::wait_until(TimePoint deadline) {
     if (seen_) {
         return ParkResult::unparked;
     }
-    if (!parker_.has_permit() && deadline != TimePoint::min()) {
-        SpinBudget spin(kSpin);
-        while (!parker_.has_permit() && spin.again()) {
-        }
-    }
-    const ParkResult result = parker_.park_until(deadline);
+    const ParkResult result = parker_.has_permit() || deadline == TimePoint::min()
+                                  ? parker_.park_until(deadline)
+                                  : spin_then_park(deadline);
     seen_ = result == ParkResult::unparked;
     return result;
 }
 
+ParkResult ThreadWaiter::spin_then_park(TimePoint deadline) {
+    const int here = core_of_this_thread();
+    const TimePoint begin = std::chrono::steady_clock::now();
+    SpinBudget spin(spin_guess.limit(kSpin, kPatientSpin));
+    while (!parker_.has_permit()) {
+        if (!spin.again()) {
+            const ParkResult result = parker_.park_until(deadline);
+            if (result == ParkResult::unparked) {
+                spin_guess.learn(here, told_on_, std::chrono::steady_clock::now() - begin);
+            }
+            return result;
+        }
+    }
+    return parker_.park_until(deadline);
+}
+
+const std::atomic<std::uint32_t>* ThreadWaiter::leave_permit() noexcept {
+    told_on_ = core_of_this_thread();
+    return parker_.leave_permit();
+}
+
 void ThreadWaiter::on_notify(Waiter& waiter) noexcept {
-    static_cast<ThreadWaiter&>(waiter).parker_.unpark();
+    if (const auto* word = static_cast<ThreadWaiter&>(waiter).leave_permit()) {
+        Parker::wake(word);
+    }
 }
 
 WaitList::~WaitList() {
@@ -112,7 +137,7 @@ bool WaitList::Section::notify_one() noexcept {
         first.notify_(first);
         return true;
     }
-    if (const auto* word = static_cast<ThreadWaiter&>(first).parker_.leave_permit()) {
+    if (const auto* word = static_cast<ThreadWaiter&>(first).leave_permit()) {
         if (wakes_ < kWakesKept) {
             wake_[wakes_++] = word;
         } else {

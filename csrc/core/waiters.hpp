@@ -48,12 +48,19 @@ class ThreadWaiter : public Waiter {
     /// What a wait may burn before it sleeps. An answer from a thread that runs comes in 0.3 us; a
     /// thread that must be woken is often woken on this very core, and a longer spin keeps it off.
     static constexpr std::chrono::nanoseconds kSpin{1'000};
+    /// The same if the last answer came from another core: what it takes to wake a core that
+    /// sleeps.
+    static constexpr std::chrono::nanoseconds kPatientSpin{50'000};
 
   private:
     friend class WaitList;
     static void on_notify(Waiter& waiter) noexcept;
+    /// leave_permit() is Parker::leave_permit(), with a note of where it was called.
+    const std::atomic<std::uint32_t>* leave_permit() noexcept;
+    ParkResult spin_then_park(TimePoint deadline);
 
     Parker parker_;
+    int told_on_ = -1;   // the notifier's core; published by the permit
     bool seen_ = false;  // the permit has been taken; the waiting thread's own
 };
 

@@ -10,6 +10,7 @@
 #include "core/job_queue.hpp"
 #include "core/parker.hpp"
 #include "core/pool.hpp"
+#include "core/spin.hpp"
 
 namespace gilpool::core {
 
@@ -33,6 +34,9 @@ struct Worker {
     std::uint32_t regions = 0;   // blocking regions the job is in
     Job job;                     // running, or with a null function
     std::uint64_t executed = 0;  // not yet added to the pool's total
+    SpinGuess spin_guess;        // how it went when it ran out of work
+    bool in_stream = false;      // the last jobs came faster than it ran them
+    int called_on = -1;          // the core of who woke it; published by the permit
 
     /// In the child of a fork that the running job called: this thread belongs to no pool any more.
     bool orphaned = false;
@@ -43,7 +47,8 @@ struct Worker {
     /// Pool's lock: `handle` is valid.
     bool started = false;
     pthread_t handle{};
-    long kernel_id = 0;  // set when it leaves
+    long id = 0;          // the kernel's; set when it leaves
+    bool joined = false;  // it has left, and `handle` is no longer valid
 
     // Pool's lock: neighbours in the idle stack (the top is the last that parked), and among all
     // workers.
