@@ -7,7 +7,17 @@ from typing import cast
 
 from benchmarks.declare import Benchmark
 
-NAMES = ("experiment", "spawn", "map", "round_trip", "loads", "ticker", "sleepers", "gil_meter")
+NAMES = (
+    "experiment",
+    "spawn",
+    "map",
+    "round_trip",
+    "loads",
+    "ticker",
+    "sleepers",
+    "cpp",
+    "gil_meter",
+)
 
 
 def load(name: str) -> Benchmark:

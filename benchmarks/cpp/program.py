@@ -19,13 +19,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 #: Where the compiled program is looked for, unless this variable names it.
 VARIABLE = "GILPOOL_BENCH"
-BUILDS = ("bench", "dev")
+BUILD = ROOT / "build" / "bench" / "benchmarks" / "cpp" / "gilpool_bench"
 
-HOW_TO_BUILD = (
-    "cmake -S . -B build/bench -DCMAKE_BUILD_TYPE=Release -DGILPOOL_BUILD_BENCHMARKS=ON "
-    "-DGILPOOL_BUILD_PYTHON=OFF && cmake --build build/bench --target gilpool_bench "
-    "(needs libbenchmark-dev, libtbb-dev, libconcurrentqueue-dev)"
-)
+HOW_TO_BUILD = "./run bench cpp (needs libbenchmark-dev, libtbb-dev, libconcurrentqueue-dev)"
 
 #: Seconds after which a run is killed: the longest one measures some seconds.
 TIMEOUT = 100.0
@@ -45,15 +41,10 @@ def program() -> Path:
         UnavailableError: It has not been built; the text says how to.
     """
     named = os.environ.get(VARIABLE)
-    places = [Path(named)] if named else [_built_in(ROOT / "build" / name) for name in BUILDS]
-    for place in places:
-        if place.is_file():
-            return place
-    raise UnavailableError(f"no {places[0]}: {HOW_TO_BUILD}")
-
-
-def _built_in(build: Path) -> Path:
-    return build / "benchmarks" / "cpp" / "gilpool_bench"
+    place = Path(named) if named else BUILD
+    if not place.is_file():
+        raise UnavailableError(f"not built: {HOW_TO_BUILD}")
+    return place
 
 
 def run(contest: str, contestant: str, sizes: Sequence[int]) -> Outcome:

@@ -24,8 +24,8 @@ from benchmarks.results import ContestantResult, Status
 
 ROOT = Path(__file__).resolve().parents[2]
 
-#: The experiment has its own run in test_bench_experiment.py.
-NAMES = [name for name in catalogue.NAMES if name != "experiment"]
+#: These have runs of their own in test_bench_experiment.py and test_bench_cpp.py.
+NAMES = [name for name in catalogue.NAMES if name not in ("experiment", "cpp")]
 
 
 @pytest.mark.slow
