@@ -10,6 +10,7 @@
 
 #include "kernels/file_reader.hpp"
 #include "kernels/guarded.hpp"
+#include "kernels/printable.hpp"
 #include "kernels/replacement.hpp"
 
 namespace gilpool::kernels {
@@ -108,14 +109,15 @@ Result<std::uint64_t> copy_new(const Path& source_path, const Path& target_path,
     const struct stat& status = source.value().status();
     if (S_ISDIR(status.st_mode)) return Error{ErrorKind::os, EISDIR, source_path.native};
     if (!S_ISREG(status.st_mode)) {
-        return Error{ErrorKind::value, 0, "not a regular file: " + source_path.native};
+        return Error{ErrorKind::value, 0, "not a regular file: " + printable(source_path.native)};
     }
     Result<Replacement> target = Replacement::begin(target_path);
     if (!target.ok()) return target.error();
     if (const auto& replaced = target.value().replaced();
         replaced && replaced->st_dev == status.st_dev && replaced->st_ino == status.st_ino) {
         return Error{ErrorKind::value, 0,
-                     source_path.native + " and " + target_path.native + " are the same file"};
+                     printable(source_path.native) + " and " + printable(target_path.native) +
+                         " are the same file"};
     }
     target.value().set_mode(status.st_mode & 07777);
     const int descriptor = target.value().descriptor();

@@ -12,6 +12,7 @@
 
 #include "kernels/file_reader.hpp"
 #include "kernels/guarded.hpp"
+#include "kernels/printable.hpp"
 
 namespace gilpool::kernels {
 
@@ -64,7 +65,7 @@ const EVP_MD* find_known(std::string_view name) noexcept {
 }
 
 Error refused(std::string_view algorithm, const char* reason) {
-    return Error{ErrorKind::value, 0, reason + std::string(algorithm)};
+    return Error{ErrorKind::value, 0, reason + printable(algorithm)};
 }
 
 Result<const EVP_MD*> fetch(std::string_view algorithm) {

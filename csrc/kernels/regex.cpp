@@ -7,6 +7,7 @@
 #include <string>
 
 #include "kernels/guarded.hpp"
+#include "kernels/printable.hpp"
 #include "kernels/regex_syntax.hpp"
 
 namespace gilpool::kernels {
@@ -21,7 +22,7 @@ Result<std::unique_ptr<RE2>> compile(std::string_view pattern) {
     if (!translated.ok()) return translated.error();
     auto regex = std::make_unique<RE2>(translated.value(), options);
     if (!regex->ok()) {
-        std::string message = "invalid regular expression: " + regex->error();
+        std::string message = "invalid regular expression: " + printable(regex->error());
         return Error{ErrorKind::value, 0, std::move(message)};
     }
     return regex;

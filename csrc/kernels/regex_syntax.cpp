@@ -6,6 +6,8 @@
 #include <set>
 #include <vector>
 
+#include "kernels/printable.hpp"
+
 namespace gilpool::kernels {
 
 namespace {
@@ -313,21 +315,6 @@ class Translator {
     bool global_multiline_ = false;
     std::size_t flags_end_ = 0;  ///< of the flags at the start
 };
-
-/// What is not plain ASCII in hexadecimal: messages are read as text.
-std::string printable(std::string_view bytes) {
-    constexpr std::string_view kHex = "0123456789abcdef";
-    std::string text;
-    for (const char byte : bytes) {
-        const auto value = static_cast<unsigned char>(byte);
-        if (value >= ' ' && value < 0x7F) {
-            text += byte;
-        } else {
-            text.append("\\x").append(1, kHex[value >> 4]).append(1, kHex[value & 15]);
-        }
-    }
-    return text;
-}
 
 }  // namespace
 

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "kernels/file_reader.hpp"
+#include "kernels/printable.hpp"
 
 namespace gilpool::kernels {
 
@@ -94,7 +95,7 @@ Result<Done> Replacement::examine() {
         return system_error(target_);
     }
     if (!S_ISREG(status.st_mode)) {
-        return Error{ErrorKind::value, 0, "not a regular file: " + target_.native};
+        return Error{ErrorKind::value, 0, "not a regular file: " + printable(target_.native)};
     }
     if (::faccessat(directory_.number(), name_.c_str(), W_OK, AT_EACCESS) != 0) {
         return system_error(target_);

@@ -16,6 +16,7 @@ enum class ErrorKind : std::uint8_t {
     memory,    ///< no memory
 };
 
+/// `message` is printable ASCII, except that of `os`: a path is bytes.
 struct Error {
     ErrorKind kind;
     int number = 0;

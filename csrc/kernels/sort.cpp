@@ -189,6 +189,9 @@ Result<Done> sort(std::span<T> values, Stop stop) noexcept {
 template <class T>
 Result<Done> argsort(std::span<const T> values, std::span<std::int64_t> order, Stop stop) noexcept {
     return guarded([&]() -> Result<Done> {
+        if (order.size() != values.size()) {
+            return Error{ErrorKind::value, 0, "order must be as long as values"};
+        }
         if (stop.requested()) return Error{ErrorKind::stopped};
         // Small places make small entries, and those are what takes the time.
         const bool few = values.size() <= std::numeric_limits<std::uint32_t>::max();

@@ -81,6 +81,7 @@ TEST(Hash, RefusesNamesItCannotServe) {
         EXPECT_EQ(digest.error().kind, ErrorKind::value);
     }
     EXPECT_EQ(hashed("abc", "sha257"), "unsupported hash algorithm: sha257");
+    EXPECT_EQ(hashed("abc", "\xff\n"), "unsupported hash algorithm: \\xff\\x0a");
     EXPECT_EQ(ERR_peek_error(), 0UL) << "others would take it for theirs";
 }
 

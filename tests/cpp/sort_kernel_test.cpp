@@ -136,6 +136,13 @@ TYPED_TEST(Sorting, LosesNothingWhenStoppedAtAnyMoment) {
     }
 }
 
+TEST(Sort, RefusesAnOrderOfAnotherLength) {
+    const std::vector<double> values(3);
+    std::vector<std::int64_t> order(2);
+    EXPECT_EQ(argsort(std::span<const double>(values), std::span(order), Stop()).error().kind,
+              ErrorKind::value);
+}
+
 TEST(Sort, PutsNegativeZeroBeforeZero) {
     std::vector<double> values(1000, 0.0);
     for (std::size_t i = 0; i < values.size(); i += 2) values[i] = -0.0;
