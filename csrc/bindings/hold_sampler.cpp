@@ -17,6 +17,9 @@ constexpr std::chrono::microseconds kLongestNap{75};
 /// between them, so no stretch reaches across.
 constexpr std::int64_t kBlindNs = 2'000'000;
 
+/// Close looks between two at whether it is over.
+constexpr int kLooksAtATime = 1000;
+
 constexpr double kSecondsPerNanosecond = 1e-9;
 
 /// Adds to a counter that only the calling thread writes.
@@ -27,12 +30,12 @@ void add(std::atomic<Number>& counter, Number amount) {
 
 }  // namespace
 
-bool HoldSampler::start(bool contested) {
-    contested_ = contested;
+bool HoldSampler::start(Manner manner) {
+    manner_ = manner;
     watched_ = PyThreadState_Get();
     held_ns_ = released_ns_ = longest_ns_ = 0;
-    looks_ = 0;
-    return thread_.start([](void* self) { static_cast<HoldSampler*>(self)->watch(); }, this);
+    looks_ = releases_ = 0;
+    return thread_.start([](void* self) { static_cast<HoldSampler*>(self)->run(); }, this);
 }
 
 void HoldSampler::stop() {
@@ -46,10 +49,38 @@ HoldSampler::Seen HoldSampler::seen() const {
     return {.held = static_cast<double>(held_ns_.load()) * kSecondsPerNanosecond,
             .released = static_cast<double>(released_ns_.load()) * kSecondsPerNanosecond,
             .longest = static_cast<double>(longest_ns_.load()) * kSecondsPerNanosecond,
-            .looks = looks_.load()};
+            .looks = looks_.load(),
+            .releases = releases_.load()};
+}
+
+void HoldSampler::run() {
+    if (manner_ == Manner::closely) {
+        watch_closely();
+    } else {
+        watch();
+    }
+}
+
+/// A call begins and ends with the GIL held, so if it is not held between two looks at one and the
+/// same call, the call let it go.
+void HoldSampler::watch_closely() {
+    while (!stop_.try_acquire()) {
+        for (int i = 0; i < kLooksAtATime; ++i) {
+            const std::uint64_t call = calls_.load(std::memory_order_acquire);
+            if (call % 2 == 0 || gil_holder() == watched_) {
+                continue;
+            }
+            // The interpreter's words are plain: this keeps them before the second look.
+            std::atomic_thread_fence(std::memory_order_acquire);
+            if (calls_.load(std::memory_order_relaxed) == call) {
+                add(releases_, std::uint64_t{1});
+            }
+        }
+    }
 }
 
 void HoldSampler::watch() {
+    const bool contested = manner_ == Manner::contested;
     Naps naps(kShortestNap, kLongestNap);
     std::int64_t last_look = core::monotonic_now().time_since_epoch().count();
     std::int64_t stretch_began = 0;  // 0: the last look found the GIL not held
@@ -85,7 +116,7 @@ void HoldSampler::watch() {
         }
         const std::int64_t known_held =
             first_of_call ? began : since;  // a call begins with the GIL
-        const bool unbroken = contested_ ? switches == before : now - known_held < kBlindNs;
+        const bool unbroken = contested ? switches == before : now - known_held < kBlindNs;
         if (first_of_call) {
             stretch_began = unbroken ? began : now;
         } else if (stretch_began == 0 || !unbroken) {

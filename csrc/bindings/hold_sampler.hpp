@@ -1,7 +1,7 @@
 // bindings/hold_sampler.hpp: watches, without the GIL, whether one thread holds it during its
 // calls.
 //
-// A native thread that never takes the GIL looks every 25-75 us while there is something to watch.
+// A native thread that never takes the GIL looks every 25-75 us, or all the time.
 // The watched thread makes, starts and stops the sampler and marks its calls, with the GIL held.
 // Needs readable gil words.
 #pragma once
@@ -20,9 +20,15 @@ namespace gilpool::bindings {
 
 class HoldSampler {
   public:
-    /// Watches the calling thread from now on; false if there is no thread to be had. `contested`:
-    /// somebody else always waits for the GIL, so that it changes hands whenever it is let go.
-    bool start(bool contested);
+    enum class Manner : int {
+        alone,      ///< nobody else wants the GIL
+        contested,  ///< somebody else always waits for it, so it changes hands whenever it is let
+                    ///< go
+        closely     ///< without a pause, for the shortest releases; for milliseconds only
+    };
+
+    /// Watches the calling thread from now on; false if there is no thread to be had.
+    bool start(Manner manner);
     void stop();
     void abandon() { thread_.abandon(); }
     bool running() const { return thread_.running(); }
@@ -42,14 +48,17 @@ class HoldSampler {
         double released = 0;  ///< seconds off it
         double longest = 0;   ///< longest stretch of a call that kept it, in seconds
         std::uint64_t looks = 0;
+        std::uint64_t releases = 0;  ///< looks, when watched closely, that found it let go: proofs
     };
     Seen seen() const;
 
   private:
+    void run();
     void watch();
+    void watch_closely();
 
     PyThreadState* watched_ = nullptr;
-    bool contested_ = false;
+    Manner manner_ = Manner::alone;
     std::atomic<std::int64_t> call_began_ns_{0};
     std::atomic<unsigned long> call_switches_{0};
     std::atomic<std::uint64_t> calls_{0};
@@ -58,6 +67,7 @@ class HoldSampler {
     std::atomic<std::int64_t> released_ns_{0};
     std::atomic<std::int64_t> longest_ns_{0};
     std::atomic<std::uint64_t> looks_{0};
+    std::atomic<std::uint64_t> releases_{0};
     std::binary_semaphore stop_{0};
     QuietThread thread_;
 };

@@ -6,10 +6,12 @@
 
 #include <algorithm>
 #include <chrono>
+#include <initializer_list>
 #include <stdexcept>
 #include <string>
 #include <system_error>
 #include <thread>
+#include <utility>
 
 #include "bindings/compat.hpp"
 #include "bindings/cpu_clock.hpp"
@@ -58,17 +60,15 @@ void spin_until(core::TimePoint deadline) {
     }
 }
 
-WitnessProbe::Beside beside_of(const std::string& name) {
-    if (name == "watched") {
-        return WitnessProbe::Beside::watched;
+/// What a name from Python stands for.
+template <typename Value>
+Value named(const std::string& name, std::initializer_list<std::pair<const char*, Value>> values) {
+    for (const auto& [known, value] : values) {
+        if (name == known) {
+            return value;
+        }
     }
-    if (name == "wins_only") {
-        return WitnessProbe::Beside::wins_only;
-    }
-    if (name == "nobody") {
-        return WitnessProbe::Beside::nobody;
-    }
-    throw py::value_error("beside must be 'watched', 'wins_only' or 'nobody'");
+    throw py::value_error("unknown: " + name);
 }
 
 }  // namespace
@@ -240,9 +240,9 @@ void WitnessProbe::release_for(double seconds) {
     std::this_thread::sleep_for(duration_of(seconds));
 }
 
-void WitnessProbe::start_sampling(bool contested) {
+void WitnessProbe::start_sampling(HoldSampler::Manner manner) {
     check_process();
-    if (!sampler_.running() && !sampler_.start(contested)) {
+    if (!sampler_.running() && !sampler_.start(manner)) {
         throw std::system_error(EAGAIN, std::generic_category(), "no thread for the sampler");
     }
 }
@@ -268,8 +268,11 @@ void bind_witness_probe(py::module_& module) {
             "call",
             [](WitnessProbe& self, const py::object& function, const py::tuple& args,
                const py::dict& kwargs, double seconds, const std::string& beside) {
+                using enum WitnessProbe::Beside;
                 return self.call(function.ptr(), args.ptr(), kwargs.ptr(), seconds,
-                                 beside_of(beside));
+                                 named<WitnessProbe::Beside>(beside, {{"watched", watched},
+                                                                      {"wins_only", wins_only},
+                                                                      {"nobody", nobody}}));
             },
             py::arg("function"), py::arg("args"), py::arg("kwargs"), py::arg("seconds"),
             py::arg("beside"),
@@ -279,15 +282,25 @@ void bind_witness_probe(py::module_& module) {
              "Let the GIL go so many times for so many seconds; whether the witness noticed.")
         .def("release_for", &WitnessProbe::release_for, py::arg("seconds"),
              "Let the GIL go for so many seconds.")
-        .def("start_sampling", &WitnessProbe::start_sampling, py::arg("contested"),
-             "Begin to look whether this thread holds the GIL in its calls.")
+        .def(
+            "start_sampling",
+            [](WitnessProbe& self, const std::string& manner) {
+                using enum HoldSampler::Manner;
+                self.start_sampling(named<HoldSampler::Manner>(
+                    manner, {{"alone", alone}, {"contested", contested}, {"closely", closely}}));
+            },
+            py::arg("manner"),
+            "Begin to look whether this thread holds the GIL in its calls: 'alone', 'contested' or "
+            "'closely'.")
         .def(
             "stop_sampling",
             [](WitnessProbe& self) {
                 const HoldSampler::Seen seen = self.stop_sampling();
-                return py::make_tuple(seen.held, seen.released, seen.longest, seen.looks);
+                return py::make_tuple(seen.held, seen.released, seen.longest, seen.looks,
+                                      seen.releases);
             },
-            "End that; (seconds held, seconds released, longest stretch held, looks).")
+            "End that; (seconds held, seconds released, longest stretch held, looks, close looks "
+            "that found it released).")
         .def_property_readonly("watches_wakes", &WitnessProbe::watches_wakes,
                                "Whether the kernel tells when the witness was woken.")
         .def_property_readonly("hogged", &WitnessProbe::hogged,

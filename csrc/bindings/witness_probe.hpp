@@ -60,9 +60,8 @@ class WitnessProbe {
     /// what earlier ones found, and what this one found if it was one of calls, is not.
     bool hogged() const { return hogs_.found(); }
 
-    /// Watches whether the calling thread has the GIL in its calls; `contested`: beside the
-    /// witness.
-    void start_sampling(bool contested);
+    /// Watches from now on whether the calling thread has the GIL in its calls.
+    void start_sampling(HoldSampler::Manner manner);
     HoldSampler::Seen stop_sampling();
 
     /// Ends both threads; idempotent.

@@ -82,6 +82,28 @@ def test_counters_only_grow_and_stay_after_the_end() -> None:
     assert {"busy_fraction", "switches_per_second", *names} <= last.keys()
 
 
+def test_a_meter_costs_next_to_nothing() -> None:
+    """In CPU time, which other processes do not add to; the exact figure is a benchmark's."""
+
+    def spin() -> float:
+        began = time.thread_time()
+        for _ in range(300_000):
+            pass
+        return time.thread_time() - began
+
+    without, beside, meters = [], [], []
+    for _ in range(15):
+        without.append(spin())
+        with Meter() as meter:
+            process, thread = time.process_time(), time.thread_time()
+            beside.append(spin())
+            time.sleep(0.02)
+            others = (time.process_time() - process) - (time.thread_time() - thread)
+            meters.append(others / meter.elapsed)
+    assert min(beside) <= 1.1 * min(without)
+    assert min(meters) < 0.05
+
+
 def test_a_meter_is_for_one_time() -> None:
     meter = Meter()
     assert (meter.elapsed, meter.busy_fraction, meter.switches_per_second) == (0, 0, 0)

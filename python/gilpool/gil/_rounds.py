@@ -1,8 +1,8 @@
 """The method: rounds of calls, each followed by releases of our own, until one thing is shown.
 
 A *sighting* is a round of calls in which the witness got the GIL, or was at least woken. Getting
-it, a *win*, proves a release; a second sighting, or a long one, shows that it was no accident (a
-signal handler, something done once). A *control* is a release of our own that was noticed. A call
+it, a *win*, proves a release, and so does the GIL seen free by a close look; a second sighting, or a
+long one, shows that it was no accident (a signal handler, something done once). A *control* is a release of our own that was noticed. A call
 holds the GIL if there was no sighting in rounds that, by the controls among them, would have shown
 it.
 """
@@ -83,6 +83,7 @@ class Rounds:
     seconds: float = 0.0
     sightings: int = 0
     clean_rounds: int = 0
+    seen_released: int = 0
     longest_call: float = 0.0
     walls: list[float] = field(default_factory=list)
     cpus: list[float] = field(default_factory=list)
@@ -93,13 +94,16 @@ class Rounds:
         """Go on until there is a verdict or the budget is spent."""
         sampling = self.one_call >= LONG_CALL and _core.gil_words_are_readable
         if sampling:
-            self.probe.start_sampling(contested=True)
+            self.probe.start_sampling("contested")
         worth = math.ceil(CALLS_WORTH / max(self.one_call, 1e-9))
         wanted = min(CONTROLS, max(FEWEST_ROUNDS, worth))
         started = time.perf_counter()
         while not self._is_decided(wanted, time.perf_counter() - started):
             if self.sightings >= SIGHTINGS:  # for want of a win
-                self._round_of_calls(LONG_ROUND, "wins_only")
+                if sampling:
+                    self._take_samples()
+                    sampling = False
+                self._close_round_of_calls()
                 continue
             # The first round is one call: enough for most calls that let go.
             self._round_of_calls(ROUND if self.walls else 0.0, "watched")
@@ -124,6 +128,9 @@ class Rounds:
         elif self.sightings >= SIGHTINGS and self.wins:
             self.verdict = "releases"
             self.reason = "a waiting native thread got the GIL during the call"
+        elif self.sightings >= SIGHTINGS and self.seen_released:
+            self.verdict = "releases"
+            self.reason = "a waiting native thread was woken, and the GIL seen free, in the call"
         elif enough and not self.sightings:
             self.verdict = "holds"
             self.reason = (
@@ -159,7 +166,7 @@ class Rounds:
         self.cpus.clear()
         length, spent, looks = FIRST_SAMPLING, 0.0, 0
         while looks < SAMPLES and spent < min(LONGEST_SAMPLING, self.budget):
-            self.probe.start_sampling(contested=False)
+            self.probe.start_sampling("alone")
             self._round_of_calls(length, "nobody")
             looks = self._take_samples()
             spent += length
@@ -201,6 +208,15 @@ class Rounds:
             # the controls, which are watched, show: it says nothing.
             self.clean_rounds += 1
 
+    def _close_round_of_calls(self) -> None:
+        """For releases so short that who is woken by them always comes too late."""
+        if not _core.gil_words_are_readable:
+            self._round_of_calls(LONG_ROUND, "wins_only")
+            return
+        self.probe.start_sampling("closely")
+        self._round_of_calls(LONG_ROUND, "wins_only")
+        self.seen_released += self.probe.stop_sampling()[4]
+
     def _round_of_controls(self, number: int) -> None:
         """Let the GIL go as a call would that releases it half of its time."""
         window = min(self.wall / 2, LONGEST_WINDOW)
@@ -209,7 +225,7 @@ class Rounds:
             self.controls += self.probe.control(windows, window)
 
     def _take_samples(self) -> int:
-        held, released, stretch, looks = self.probe.stop_sampling()
+        held, released, stretch, looks, _ = self.probe.stop_sampling()
         if looks >= FEWEST_SAMPLES:
             self.released = released / (held + released)
             self.longest_stretch = stretch
