@@ -1,6 +1,8 @@
 // WaitList: a ring under a tiny lock; wake-ups are collected and done when the lock is free.
 #include "core/waiters.hpp"
 
+#include <algorithm>
+
 #include "core/spin.hpp"
 
 namespace gilpool::core {
@@ -24,7 +26,7 @@ ParkResult ThreadWaiter::wait_until(TimePoint deadline) {
 ParkResult ThreadWaiter::spin_then_park(TimePoint deadline) {
     const int here = core_of_this_thread();
     const TimePoint begin = std::chrono::steady_clock::now();
-    SpinBudget spin(spin_guess.limit(kSpin, kPatientSpin));
+    SpinBudget spin(std::min(spin_guess.limit(kSpin, kPatientSpin), deadline - begin));
     while (!parker_.has_permit()) {
         if (!spin.again()) {
             const ParkResult result = parker_.park_until(deadline);

@@ -252,6 +252,34 @@ TEST_F(TaskTest, AGroupWaitsForAllOfItsTasksAndRunsThoseThatNobodyBegan) {
     gate.open();
 }
 
+TEST_F(TaskTest, AGroupCountsExactlyHoweverManyTasksItCountedInAdvance) {
+    occupy();
+    std::vector<Counted> tasks(5'000);
+    TaskGroup group(pool);
+    for (std::size_t i = 0; i < tasks.size(); ++i) {
+        ASSERT_TRUE(group.submit(tasks[i], Lane::cpu));
+        ASSERT_EQ(group.unfinished(), i + 1);
+        if (i % 700 == 0) {  // gives back what is counted in advance
+            ASSERT_EQ(group.wait_until(std::chrono::steady_clock::now()), WaitResult::timed_out);
+            ASSERT_EQ(group.unfinished(), i + 1);
+        }
+    }
+    EXPECT_EQ(group.wait(), WaitResult::finished);
+    EXPECT_EQ(group.unfinished(), 0U);
+    // Another round with the same group, in one call.
+    std::vector<Task*> all;
+    for (Counted& task : tasks) {
+        all.push_back(&task);
+    }
+    EXPECT_EQ(group.submit_many(all, Lane::cpu), all.size());
+    EXPECT_EQ(group.unfinished(), all.size());
+    gate.open();
+    EXPECT_EQ(group.wait(), WaitResult::finished);
+    for (const Counted& task : tasks) {
+        ASSERT_EQ(task.runs, 2);
+    }
+}
+
 /// Fork and join on every level: the sum of 1..n by halves.
 struct Sum : Task {
     Sum(Pool& p, int from, int to)
