@@ -1,10 +1,10 @@
 """The method: rounds of calls, each followed by releases of our own, until one thing is shown.
 
 A *sighting* is a round of calls in which the witness got the GIL, or was at least woken. Getting
-it, a *win*, proves a release, and so does the GIL seen free by a close look; a second sighting, or a
-long one, shows that it was no accident (a signal handler, something done once). A *control* is a release of our own that was noticed. A call
-holds the GIL if there was no sighting in rounds that, by the controls among them, would have shown
-it.
+it, a *win*, proves a release, and so does the GIL seen free by a close look; a second sighting, or
+a long one, shows that it was no accident (a signal handler, something done once). A *control* is a
+release of our own that was noticed. A call holds the GIL if there was no sighting in rounds that,
+by the controls among them, would have shown it.
 """
 
 from __future__ import annotations
