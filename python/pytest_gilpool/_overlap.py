@@ -29,9 +29,9 @@ TRIES = 3
 _BATCH_SECONDS = 0.1
 """Short calls are repeated until a batch lasts so long, which makes the start of threads small."""
 _WAITS_BELOW = 0.2
-"""A call whose thread wants a processor for less than this share of its time waits."""
+"""A call whose thread computes for less than this share of its time waits."""
 _CORES_SHARE = 0.5
-"""And all threads together must not want more than this share of the cores, to be timed."""
+"""And all threads together must not need more than this share of the cores, to be timed."""
 
 
 @dataclass(frozen=True)
@@ -201,13 +201,14 @@ class Batch:
     def __init__(self, call: Callable[[], object], seconds: float) -> None:
         self._call = call
         self._repeats = max(1, math.ceil(_BATCH_SECONDS / seconds)) if seconds > 0 else 1
-        self._wanted_processor = 1.0
+        self._computing = 1.0
+        """The share of the time without want of a processor in which one thread computed."""
 
     def computes(self, threads: int) -> bool:
         """Whether so many threads would compete for processors instead of waiting side by side."""
         self.run(1)
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-        return self._wanted_processor > min(_WAITS_BELOW, _CORES_SHARE * cores / threads)
+        return self._computing > min(_WAITS_BELOW, _CORES_SHARE * cores / threads)
 
     def run(self, threads: int) -> float:
         """Seconds from the moment when all threads are ready until the last has made its calls.
@@ -228,12 +229,15 @@ class Batch:
         def work() -> None:
             try:
                 gate.wait()
-                wanted, since = _processor_seconds(), time.monotonic()
+                computed, starved, since = time.thread_time(), _starved(), time.monotonic()
                 for _ in range(self._repeats):
                     self._call()
                 ends.append(time.monotonic())
                 if threads == 1:
-                    self._wanted_processor = (_processor_seconds() - wanted) / (ends[-1] - since)
+                    # Else a call that waits looks busy on an overloaded machine, which lets it
+                    # wait once more after each wait, and a call that computes looks idle.
+                    free = ends[-1] - since - (_starved() - starved)
+                    self._computing = (time.thread_time() - computed) / max(free, 1e-9)
             except BaseException as error:
                 errors.append(error)
 
@@ -252,14 +256,10 @@ class Batch:
         return max(ends) - begin
 
 
-def _processor_seconds() -> float:
-    """How long this thread has run on a processor or, where the system tells, waited for one.
-
-    The second half keeps a call that computes on an overloaded machine from looking like a wait.
-    """
+def _starved() -> float:
+    """Seconds that this thread has been ready to run and had no processor; 0 where nobody tells."""
     try:
         with open("/proc/thread-self/schedstat", encoding="ascii") as file:
-            waited = int(file.read().split()[1]) / 1e9
+            return int(file.read().split()[1]) / 1e9
     except (OSError, ValueError, IndexError):
-        waited = 0.0
-    return time.thread_time() + waited
+        return 0.0
