@@ -1,6 +1,7 @@
 // bindings/arguments.cpp: checks of durations, timeouts and counts.
 #include "bindings/arguments.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 namespace gilpool::bindings {
@@ -11,7 +12,46 @@ namespace {
 /// ever.
 constexpr double kCentury = 100 * 365.25 * 86'400;
 
-/// The number as a double; nothing, with an exception that names the argument, for anything else.
+}  // namespace
+
+bool bind_arguments(const Takes& takes, PyObject* const* arguments, Py_ssize_t positional,
+                    PyObject* keyword_names, PyObject** values) {
+    if (positional > static_cast<Py_ssize_t>(takes.positional)) {
+        PyErr_Format(PyExc_TypeError, "%s() takes at most %zu positional arguments (%zd given)",
+                     takes.function, takes.positional, positional);
+        return false;
+    }
+    std::copy_n(arguments, positional, values);
+    const Py_ssize_t keywords = keyword_names != nullptr ? PyTuple_GET_SIZE(keyword_names) : 0;
+    for (Py_ssize_t i = 0; i < keywords; ++i) {
+        PyObject* const keyword = PyTuple_GET_ITEM(keyword_names, i);
+        const auto found =
+            std::find_if(takes.names.begin(), takes.names.end(), [keyword](const char* name) {
+                return PyUnicode_CompareWithASCIIString(keyword, name) == 0;
+            });
+        const auto place = found - takes.names.begin();
+        if (found == takes.names.end()) {
+            PyErr_Format(PyExc_TypeError, "%s() got an unexpected keyword argument '%U'",
+                         takes.function, keyword);
+            return false;
+        }
+        if (place < positional) {
+            PyErr_Format(PyExc_TypeError, "%s() got multiple values for argument '%U'",
+                         takes.function, keyword);
+            return false;
+        }
+        values[place] = arguments[positional + i];
+    }
+    for (std::size_t i = 0; i < takes.required; ++i) {
+        if (values[i] == nullptr) {
+            PyErr_Format(PyExc_TypeError, "%s() is missing its argument '%s'", takes.function,
+                         takes.names[i]);
+            return false;
+        }
+    }
+    return true;
+}
+
 std::optional<double> number_argument(PyObject* value, const char* name) {
     if (!PyFloat_Check(value) && !PyIndex_Check(value) &&
         (Py_TYPE(value)->tp_as_number == nullptr ||
@@ -33,8 +73,6 @@ std::optional<double> number_argument(PyObject* value, const char* name) {
     }
     return number;
 }
-
-}  // namespace
 
 std::optional<std::chrono::nanoseconds> duration_argument(PyObject* value, const char* name,
                                                           double unit_seconds) {

@@ -6,6 +6,7 @@
 #include "bindings/compat.hpp"
 #include "bindings/crew.hpp"
 #include "bindings/gil.hpp"
+#include "bindings/native_work.hpp"
 #include "bindings/pool_type.hpp"
 #include "bindings/scheduler.hpp"
 #include "bindings/task_timer.hpp"
@@ -106,6 +107,7 @@ PyObject* after_fork_in_child(PyObject*, PyObject*) {
     set_main_thread(PyThread_get_thread_ident());
     forget_trace();
     reset_scheduler();
+    forget_native_work();
     fail_inherited_timers();
     fail_inherited_tasks();
     Py_RETURN_NONE;

@@ -4,8 +4,10 @@
 #include "bindings/errors.hpp"
 #include "bindings/gil_meter.hpp"
 #include "bindings/gil_words.hpp"
+#include "bindings/kernel_type.hpp"
 #include "bindings/lifecycle.hpp"
 #include "bindings/mailbox.hpp"
+#include "bindings/native_waits.hpp"
 #include "bindings/phase_recorder.hpp"
 #include "bindings/pool_spawn.hpp"
 #include "bindings/pool_type.hpp"
@@ -42,6 +44,8 @@ PYBIND11_MODULE(_core, module) {
     add(&gb::add_getcurrent, module);
     add(&gb::add_mailbox_type, module);
     add(&gb::add_sleep_functions, module);
+    add(&gb::add_native_waits, module);
+    add(&gb::add_kernel_type, module);
     add(&gb::add_lifecycle, module);
     gb::bind_stats(module);
     gb::bind_phase_recorder(module);

@@ -4,6 +4,7 @@
 #include "bindings/compat.hpp"
 #include "bindings/errors.hpp"
 #include "bindings/lifecycle.hpp"
+#include "bindings/native_work.hpp"
 #include "bindings/pool_type.hpp"
 #include "bindings/scheduler.hpp"
 #include "bindings/stats_function.hpp"
@@ -144,6 +145,44 @@ void adopt(PoolObject* pool, TaskObject* task) {
     task->pool = as_pool(Py_NewRef(as_object(pool)));
 }
 
+namespace {
+
+/// Takes a task that could not be started out of the pool again; false, for its caller.
+bool undo_start(PoolObject* pool, TaskObject* task) {
+    task->state = TaskState::fresh;
+    task->pool = nullptr;
+    return_slot(pool);
+    Py_DECREF(as_object(pool));
+    Py_DECREF(as_object(task));
+    return false;
+}
+
+/// Sets the task's native work going; the task runs, to all appearances, from now on. Work that
+/// cannot be done this way is gone afterwards.
+NativeWork::Start start_native(PoolObject* pool, TaskObject* task) {
+    adopt(pool, task);
+    task->state = TaskState::running;
+    Py_INCREF(as_object(task));
+    pool->running.push_back(task);
+    const NativeWork::Start outcome = task->native->start(task->times != nullptr);
+    if (outcome != NativeWork::Start::started) {
+        pool->running.unlink(task);
+        undo_start(pool, task);
+        drop_prepared_work(task);
+    }
+    return outcome;
+}
+
+bool note_started(PoolObject* pool, TaskObject* task) {
+    if (task->timer != nullptr) {
+        cancel_timer(task);
+    }
+    ++pool->counters.spawned;
+    return true;
+}
+
+}  // namespace
+
 bool prepare_task(PoolObject* pool, TaskObject* task) {
     if (spawning_is_over()) {
         PyErr_SetString(PyExc_RuntimeError, "cannot spawn: the interpreter is shutting down");
@@ -163,29 +202,34 @@ bool prepare_task(PoolObject* pool, TaskObject* task) {
     if (collecting_stats() && task->times == nullptr) {
         task->times = new TaskTimes{.spawned = core::monotonic_now()};
     }
+    prepare_native_work(task);
     return true;
 }
 
 bool queue_task(PoolObject* pool, TaskObject* task) {
+    if (task->state != TaskState::fresh) {
+        return true;  // converting its arguments has let somebody else start or kill it
+    }
+    if (task->native != nullptr) {
+        switch (start_native(pool, task)) {
+            case NativeWork::Start::started:
+                return note_started(pool, task);
+            case NativeWork::Start::failed:
+                return false;
+            case NativeWork::Start::for_python:
+                break;
+        }
+    }
     adopt(pool, task);
     task->state = TaskState::queued;
     Py_INCREF(as_object(task));
     pool->queued.push_back(task);
     trace_spawned(task);
     if (schedule(pool)) {
-        if (task->timer != nullptr) {
-            cancel_timer(task);
-        }
-        ++pool->counters.spawned;
-        return true;
+        return note_started(pool, task);
     }
     unqueue(task);
-    task->state = TaskState::fresh;
-    task->pool = nullptr;
-    return_slot(pool);
-    Py_DECREF(as_object(pool));
-    Py_DECREF(as_object(task));
-    return false;
+    return undo_start(pool, task);
 }
 
 bool start_task(PoolObject* pool, TaskObject* task) {
@@ -217,6 +261,42 @@ void unlink_running(TaskObject* task) {
     task->pool->running.unlink(task);
 }
 
+namespace {
+
+/// The pool's running tasks as a list, but for the caller's own; null with an exception set.
+PyObject* list_running(PoolObject* pool) {
+    PyObject* const tasks = PyList_New(0);
+    for (TaskObject* task = pool->running.first; tasks != nullptr && task != nullptr;
+         task = task->next) {
+        if (task != current_task() && PyList_Append(tasks, as_object(task)) != 0) {
+            Py_DECREF(tasks);
+            return nullptr;
+        }
+    }
+    return tasks;
+}
+
+/// Ends the tasks whose native work no lane has begun; false with an exception set on failure.
+bool cancel_queued_natively(PoolObject* pool) {
+    // Making an exception and ending a task may run any code, so the tasks are listed first.
+    PyObject* const tasks = list_running(pool);
+    bool ok = tasks != nullptr;
+    for (Py_ssize_t i = 0; ok && i < PyList_GET_SIZE(tasks); ++i) {
+        TaskObject* const task = as_task(PyList_GET_ITEM(tasks, i));
+        if (task->native != nullptr && task->native->is_queued()) {
+            PyObject* const exit = PyObject_CallNoArgs(error_types.task_exit);
+            ok = exit != nullptr;
+            if (ok) {
+                cancel_task(task, exit);
+            }
+        }
+    }
+    Py_XDECREF(tasks);
+    return ok;
+}
+
+}  // namespace
+
 bool cancel_queued(PoolObject* pool) {
     // Making an exception and ending a task may run any destructor, which may spawn, cancel, or
     // drop the last name of the pool: so each round looks anew.
@@ -233,17 +313,14 @@ bool cancel_queued(PoolObject* pool) {
         unqueue(task);
         end_unstarted_task(task, exit);
     }
+    ok = ok && cancel_queued_natively(pool);
     Py_DECREF(as_object(pool));
     return ok;
 }
 
 bool stop_running(PoolObject* pool) {
-    // Making an exception may run any code, so the tasks are listed first.
-    PyObject* const tasks = PyList_New(0);
+    PyObject* const tasks = list_running(pool);  // making an exception may run any code
     bool ok = tasks != nullptr;
-    for (TaskObject* task = pool->running.first; ok && task != nullptr; task = task->next) {
-        ok = task == current_task() || PyList_Append(tasks, as_object(task)) == 0;
-    }
     for (Py_ssize_t i = 0; ok && i < PyList_GET_SIZE(tasks); ++i) {
         PyObject* const exit = PyObject_CallNoArgs(error_types.task_exit);
         ok = exit != nullptr && kill_task(as_task(PyList_GET_ITEM(tasks, i)), exit);

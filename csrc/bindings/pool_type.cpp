@@ -8,6 +8,7 @@
 
 #include "bindings/arguments.hpp"
 #include "bindings/compat.hpp"
+#include "bindings/native_work.hpp"
 #include "bindings/pool_spawn.hpp"
 #include "bindings/scheduler.hpp"
 #include "bindings/task_type.hpp"
@@ -120,7 +121,7 @@ PyObject* pool_stats(PyObject* self, PyObject*) {
     Py_ssize_t running = 0;
     Py_ssize_t queued = 0;
     for (const TaskObject* task = pool->running.first; task != nullptr; task = task->next) {
-        ++running;
+        ++(task->native != nullptr && task->native->is_queued() ? queued : running);
     }
     for (const TaskObject* task = pool->queued.first; task != nullptr; task = task->next) {
         ++queued;

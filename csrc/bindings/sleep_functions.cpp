@@ -14,7 +14,6 @@ namespace gilpool::bindings {
 namespace {
 
 constexpr double kMillisecond = 1e-3;
-constexpr double kSecond = 1.0;
 
 /// Sleeps with the GIL held. Only the main thread looks for signals; false with an exception set.
 bool sleep_holding(core::TimePoint deadline) {
@@ -37,15 +36,15 @@ bool sleep_letting_go(core::TimePoint deadline) {
     return sleep_released(deadline) != WaitOutcome::raised;
 }
 
-/// Parses the one argument, called `name`, and sleeps.
-PyObject* sleep_for(PyObject* args, PyObject* kwargs, const char* format, const char* name,
-                    double unit_seconds, bool (*sleep)(core::TimePoint)) {
-    const char* names[] = {name, nullptr};
+/// Parses the one argument and sleeps.
+PyObject* sleep_for(PyObject* args, PyObject* kwargs, const char* format,
+                    bool (*sleep)(core::TimePoint)) {
+    static const char* names[] = {"ms", nullptr};
     PyObject* value = nullptr;
     if (PyArg_ParseTupleAndKeywords(args, kwargs, format, const_cast<char**>(names), &value) == 0) {
         return nullptr;
     }
-    const auto duration = duration_argument(value, name, unit_seconds);
+    const auto duration = duration_argument(value, names[0], kMillisecond);
     if (!duration || !sleep(core::monotonic_now() + *duration)) {
         return nullptr;
     }
@@ -53,15 +52,11 @@ PyObject* sleep_for(PyObject* args, PyObject* kwargs, const char* format, const 
 }
 
 PyObject* sleep_gil(PyObject*, PyObject* args, PyObject* kwargs) {
-    return sleep_for(args, kwargs, "O:sleep_gil", "ms", kMillisecond, &sleep_holding);
+    return sleep_for(args, kwargs, "O:sleep_gil", &sleep_holding);
 }
 
 PyObject* sleep_nogil(PyObject*, PyObject* args, PyObject* kwargs) {
-    return sleep_for(args, kwargs, "O:sleep_nogil", "ms", kMillisecond, &sleep_letting_go);
-}
-
-PyObject* sleep_seconds(PyObject*, PyObject* args, PyObject* kwargs) {
-    return sleep_for(args, kwargs, "O:sleep", "seconds", kSecond, &sleep_letting_go);
+    return sleep_for(args, kwargs, "O:sleep_nogil", &sleep_letting_go);
 }
 
 PyDoc_STRVAR(
@@ -84,20 +79,9 @@ PyDoc_STRVAR(
     "    >>> gilpool.sleep_nogil(1)\n\n"
     "GIL: released while asleep. Thread safety: any thread.\n"
     "Raises TypeError or ValueError for what is no length of time.");
-PyDoc_STRVAR(sleep_doc,
-             "sleep($module, /, seconds)\n--\n\n"
-             "Sleep `seconds` with the GIL released.\n\n"
-             "Unlike time.sleep it ends at once, with TaskExit, when the task it runs in is told "
-             "to stop.\n\n"
-             "    >>> import gilpool\n"
-             "    >>> gilpool.sleep(0.001)\n\n"
-             "GIL: released while asleep. Thread safety: any thread.\n"
-             "Raises TypeError or ValueError for what is no length of time.");
-
 PyMethodDef sleep_functions[] = {
     {"sleep_gil", keyword_method(sleep_gil), METH_VARARGS | METH_KEYWORDS, sleep_gil_doc},
     {"sleep_nogil", keyword_method(sleep_nogil), METH_VARARGS | METH_KEYWORDS, sleep_nogil_doc},
-    {"sleep", keyword_method(sleep_seconds), METH_VARARGS | METH_KEYWORDS, sleep_doc},
     {nullptr, nullptr, 0, nullptr}};
 
 }  // namespace

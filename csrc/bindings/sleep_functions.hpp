@@ -1,11 +1,11 @@
-// bindings/sleep_functions.hpp: the experiment's two functions and gilpool.sleep.
+// bindings/sleep_functions.hpp: the experiment's two functions.
 #pragma once
 
 #include <Python.h>
 
 namespace gilpool::bindings {
 
-/// Adds sleep_gil, sleep_nogil and sleep to `module`; -1 with an exception set on failure.
+/// Adds sleep_gil and sleep_nogil to `module`; -1 with an exception set on failure.
 int add_sleep_functions(PyObject* module);
 
 }  // namespace gilpool::bindings

@@ -3,6 +3,7 @@
 
 #include "bindings/compat.hpp"
 #include "bindings/errors.hpp"
+#include "bindings/native_work.hpp"
 #include "bindings/pool_type.hpp"
 #include "bindings/scheduler.hpp"
 #include "bindings/task_run.hpp"
@@ -76,6 +77,14 @@ void take_back_asynchronous_exception(TaskObject* task) {
 }  // namespace
 
 bool cancel_task(TaskObject* task, PyObject* exception) {
+    if (task->state == TaskState::running && task->native != nullptr && task->native->is_queued() &&
+        task->native->end()) {
+        NativeWork* const work = task->native;
+        task->kill_with = exception;
+        end_native_task(task, nullptr);
+        delete work;
+        return true;
+    }
     switch (task->state) {
         case TaskState::fresh:
             cancel_timer(task);
@@ -105,6 +114,11 @@ bool kill_task(TaskObject* task, PyObject* exception) {
     if (task->state != TaskState::running) {
         Py_DECREF(type);
         cancel_task(task, exception);
+        return true;
+    }
+    if (task->native != nullptr) {
+        Py_DECREF(type);
+        kill_native(task, exception);
         return true;
     }
     PyObject* const superseded = task->kill_with;

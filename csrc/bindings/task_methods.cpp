@@ -5,6 +5,7 @@
 #include "bindings/compat.hpp"
 #include "bindings/errors.hpp"
 #include "bindings/lifecycle.hpp"
+#include "bindings/native_work.hpp"
 #include "bindings/pool_type.hpp"
 #include "bindings/task_kill.hpp"
 #include "bindings/task_links.hpp"
@@ -345,7 +346,7 @@ PyObject* task_repr(PyObject* self) {
             state = "queued";
             break;
         case TaskState::running:
-            state = "running";
+            state = task->native != nullptr && task->native->is_queued() ? "queued" : "running";
             break;
         case TaskState::done:
             state = task->exception != nullptr ? "failed" : "done";

@@ -8,6 +8,7 @@
 #include "bindings/compat.hpp"
 #include "bindings/cpu_clock.hpp"
 #include "bindings/errors.hpp"
+#include "bindings/native_work.hpp"
 #include "bindings/pool_type.hpp"
 #include "bindings/scheduler.hpp"
 #include "bindings/task_kill.hpp"
@@ -165,6 +166,26 @@ void forget_blank_context() {
     Py_CLEAR(t_blank_context);
 }
 
+void end_native_task(TaskObject* task, PyObject* value) {
+    PyObject* raised =
+        value == nullptr && PyErr_Occurred() != nullptr ? take_raised_exception() : nullptr;
+    if (task->kill_with != nullptr) {
+        std::swap(raised, task->kill_with);
+    }
+    PyObject* const outdone = task->kill_with;
+    task->kill_with = nullptr;
+    task->native->task = nullptr;
+    task->native = nullptr;
+    unlink_running(task);
+    if (raised != nullptr) {
+        finish_task_with_exception(task, raised);
+        Py_XDECREF(value);
+    } else {
+        finish_task(task, value, nullptr);
+    }
+    Py_XDECREF(outdone);
+}
+
 void fail_inherited_task(TaskObject* task) {
     // Waiters and their stacks belong to threads that do not exist in the child.
     new (&task->waiters) core::WaitList;
@@ -179,6 +200,7 @@ void fail_inherited_task(TaskObject* task) {
     task->context = nullptr;
     task->links = nullptr;
     task->parked = nullptr;
+    task->native = nullptr;
     task->exception = error;
     task->exception_seen = true;
     task->state = TaskState::done;

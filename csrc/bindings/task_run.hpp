@@ -19,6 +19,10 @@ void end_unstarted_task(TaskObject* task, PyObject* outcome);
 /// The calling worker ends: drops the context that it keeps for its next task.
 void forget_blank_context();
 
+/// Ends a running task that had native work, which it lets go of. The reference to `value` is
+/// taken; null: the exception that is set is the outcome. A kill that is under way outdoes both.
+void end_native_task(TaskObject* task, PyObject* value);
+
 /// In a forked child: ends a task that was queued or running in the parent. What other threads may
 /// have been using is leaked, not destroyed.
 void fail_inherited_task(TaskObject* task);

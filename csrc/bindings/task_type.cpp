@@ -9,6 +9,8 @@
 
 #include "bindings/compat.hpp"
 #include "bindings/errors.hpp"
+#include "bindings/kernel_type.hpp"
+#include "bindings/native_work.hpp"
 #include "bindings/pool_type.hpp"
 #include "bindings/task_kill.hpp"
 #include "bindings/task_methods.hpp"
@@ -45,6 +47,10 @@ void keep_name(TaskObject* task) {
     }
     if (PyCFunction_Check(task->function)) {  // its name outlives it, and costs nothing to remember
         task->static_name = reinterpret_cast<PyCFunctionObject*>(task->function)->m_ml->ml_name;
+        return;
+    }
+    if (Py_TYPE(task->function) == kernel_type) {
+        task->static_name = kernel_name(task->function);
         return;
     }
     task->name = name_of(task->function);
@@ -276,6 +282,7 @@ TaskObject* new_task(PyTypeObject* type, PyObject* function, PyObject* const* ar
     task->next = nullptr;
     task->parked = nullptr;
     task->timer = nullptr;
+    task->native = nullptr;
     task->times = nullptr;
     task->thread = 0;
     new (&task->waiters) core::WaitList;
@@ -296,6 +303,7 @@ void drop_call(TaskObject* task) {
         return;
     }
     keep_name(task);
+    drop_prepared_work(task);
     // Emptied before any destructor runs, which may look at the task.
     PyObject* const function = task->function;
     PyObject** const arguments = task->arguments;

@@ -19,6 +19,7 @@
 
 namespace gilpool::bindings {
 
+class NativeWork;
 struct PoolObject;
 struct TaskTimer;
 
@@ -59,6 +60,7 @@ struct TaskObject {
     TaskObject* next;
     core::Parker* parked;  ///< where the task's thread sleeps in a wait of ours, or null
     TaskTimer* timer;      ///< while it is to be started later, else null
+    NativeWork* native;    ///< what runs instead of a call, until it is over; else null
     TaskTimes* times;      ///< owned; null unless collection was on when it was queued
     unsigned long thread;  ///< ident of the thread that runs it
     core::WaitList waiters;

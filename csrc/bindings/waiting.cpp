@@ -56,15 +56,19 @@ WaitOutcome park(core::Parker& parker, core::TimePoint deadline, SleepUntil slee
 }  // namespace
 
 WaitOutcome ListedWaiter::wait_until(core::TimePoint deadline) {
-    if (waiter_.woken()) {
+    return wait_for(waiter_, deadline);
+}
+
+WaitOutcome wait_for(PatientWaiter& waiter, core::TimePoint deadline) {
+    if (waiter.woken()) {
         return WaitOutcome::notified;
     }
     const bool lent = lend_own_slot();
     WaitOutcome outcome = park(
-        waiter_.parker(), deadline,
-        [this](core::TimePoint until) { return waiter_.wait_until(until); },
-        [this] { return waiter_.woken(); });
-    if (outcome == WaitOutcome::timed_out && waiter_.notified()) {
+        waiter.parker(), deadline,
+        [&waiter](core::TimePoint until) { return waiter.wait_until(until); },
+        [&waiter] { return waiter.woken(); });
+    if (outcome == WaitOutcome::timed_out && waiter.notified()) {
         outcome = WaitOutcome::notified;  // the wake-up was on its way
     }
     if (lent) {

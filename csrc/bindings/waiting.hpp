@@ -43,6 +43,9 @@ class ListedWaiter {
     PatientWaiter waiter_;
 };
 
+/// Waits, GIL released, for a waiter that somebody will notify: as ListedWaiter does.
+WaitOutcome wait_for(PatientWaiter& waiter, core::TimePoint deadline);
+
 /// Sleeps, GIL released, until `deadline` (timed_out) or an exception (raised).
 WaitOutcome sleep_released(core::TimePoint deadline);
 

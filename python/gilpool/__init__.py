@@ -22,6 +22,7 @@ your own machine what happens when it does not.
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
+from gilpool import kernels as kernels
 from gilpool._core import Task as Task
 from gilpool._core import TaskExit as TaskExit
 from gilpool._core import WaitTimeout as WaitTimeout
@@ -60,6 +61,7 @@ __all__ = [
     "gil",
     "iwait",
     "joinall",
+    "kernels",
     "killall",
     "sleep",
     "sleep_gil",

@@ -6,6 +6,7 @@ from gilpool import _core
 def features() -> dict[str, bool]:
     """Say which optional native features are there, as a new dict.
 
+    ``openssl``, ``re2``: whether the kernels that need these libraries are there.
     ``gil_words``: whether gilpool can read, without the GIL, who holds it; where it cannot, it
     falls back on public interfaces of the interpreter.
 
@@ -15,4 +16,5 @@ def features() -> dict[str, bool]:
         >>> gilpool.features()["gil_words"] in (True, False)
         True
     """
-    return {"gil_words": _core.gil_words_are_readable}
+    libraries = {name: version != "" for name, version in _core._libraries.items()}
+    return {"gil_words": _core.gil_words_are_readable, **libraries}

@@ -18,12 +18,14 @@ import sysconfig
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import gilpool
 from gilpool import _core
 from gilpool._cli.exits import NOT_MEASURED
 from gilpool._cli.rows import Parameters, Row, experiment_rows
+from gilpool._kernel_calls import Material, calibrate, seconds_of
 
 _PR_SET_PDEATHSIG = 1
 
@@ -60,7 +62,9 @@ def main(settings_json: str) -> None:
     channel = Channel(settings["fd"])
     try:
         channel.send("hello", machine=machine_facts())
-        parameters = Parameters(settings["threads"], settings["ms"])
+        parameters = Parameters(
+            settings["threads"], settings["ms"], settings["kernel"], settings["cores"]
+        )
         for row in experiment_rows(parameters):
             if row.number in settings["rows"]:
                 run_row(row, channel)
@@ -108,17 +112,44 @@ def usable_cores() -> int:
 
 def run_row(row: Row, channel: Channel) -> None:
     """Runs one row; its last note comes after every thread was joined and the recorder is still."""
-    channel.send("row", row=row.number)
+    if row.kernel is None:
+        argument = row.ideal if row.call == "time.sleep" else row.call_ms
+        record(row, channel, [partial(_CALLS[row.call], argument)] * row.threads)
+        return
+    with Material() as material:
+        calls, seconds = prepare_kernel(row, row.kernel, material)
+        record(row, channel, calls, call_ms=seconds * 1e3)
+
+
+def prepare_kernel(
+    row: Row, name: str, material: Material
+) -> tuple[list[Callable[[], object]], float]:
+    """A call for each thread, about as long as asked for, and how many seconds one takes alone."""
+    kernel = _core._kernels[name]
+    n = calibrate(kernel, material, row.call_ms)
+    seconds = sorted(seconds_of(kernel, material.arguments(kernel, n)) for _ in range(3))[1]
+    release = row.expected == "released"
+    calls: list[Callable[[], object]] = [
+        partial(kernel, *material.arguments(kernel, n), release_gil=release)
+        for _ in range(row.threads)
+    ]
+    return calls, seconds
+
+
+def record(
+    row: Row, channel: Channel, calls: list[Callable[[], object]], **measured: float
+) -> None:
+    """Makes the calls, each on a thread of its own, while the recorder looks on."""
+    channel.send("row", row=row.number, **measured)
     recorder = _core.PhaseRecorder(row.threads, fd=channel.fd, row=row.number, gate=row.gate)
     errors: list[BaseException] = []
 
     def call(index: int) -> None:
         try:
-            recorder.run(index, _CALLS[row.call], argument)
+            recorder.run(index, calls[index])
         except BaseException as error:
             errors.append(error)
 
-    argument = row.ideal if row.call == "time.sleep" else row.call_ms
     run = _run_on_threads if row.runner == "threading.Thread" else _run_on_pool
     run(row, recorder, call)
     end_ns = time.monotonic_ns()

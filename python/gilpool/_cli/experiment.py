@@ -13,6 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from gilpool import _core
+from gilpool._cli.child import usable_cores
 from gilpool._cli.exits import MEASURED_OTHERWISE, NOT_WRITTEN, OK, USAGE, CommandError
 from gilpool._cli.measure import Display, measure
 from gilpool._cli.model import Session
@@ -28,6 +30,8 @@ SUMMARY = "five threads call C code that releases the GIL, then C code that hold
 _DESCRIPTION = """\
 Measures five rows: threading.Thread and gilpool.Pool, each with C code that releases the GIL
 (sleep_nogil) and C code that holds it (sleep_gil), then ten time.sleep tasks spawned on a Pool.
+With --kernel NAME the first four are measured with that function of gilpool.kernels, which computes
+(or works on files) instead of sleeping, so that what the calls gain is bounded by the cores.
 Whether a call released the GIL is decided from native time stamps, not from its name."""
 
 _EPILOG = """\
@@ -63,6 +67,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         const=_QUICK_MS,
         help=f"the same as --ms {_QUICK_MS:g}",
     )
+    parser.add_argument(
+        "--kernel",
+        choices=sorted(_core._kernels),
+        metavar="NAME",
+        help="compute with this function of gilpool.kernels instead of sleeping: "
+        + ", ".join(sorted(_core._kernels)),
+    )
     output = parser.add_mutually_exclusive_group()
     output.add_argument(
         "--json", action="store_true", help="print one JSON object with everything measured"
@@ -88,7 +99,9 @@ def run(args: argparse.Namespace) -> int:
     plot: Path | None = args.plot
     if plot is not None:
         _check_plot(plot)
-    parameters = Parameters(args.threads, args.ms)
+    if args.kernel is not None and args.seed_style:
+        raise CommandError(USAGE, "argument --kernel: not allowed with argument --seed-style")
+    parameters = Parameters(args.threads, args.ms, args.kernel, usable_cores())
     rows = seed_rows(parameters) if args.seed_style else experiment_rows(parameters)
     quiet: bool = args.json or args.seed_style
     display = choose_display(rows, quiet=quiet, progress=not args.no_progress)

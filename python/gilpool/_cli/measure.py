@@ -228,6 +228,8 @@ class _Child:
             "fd": writing_end,
             "parent": os.getpid(),
             "threads": self._parameters.threads,
+            "kernel": self._parameters.kernel,
+            "cores": self._parameters.cores,
             "ms": self._parameters.ms,
             "rows": [row.number for row in self._rows],
         }

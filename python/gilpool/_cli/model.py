@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -248,7 +248,10 @@ class Session:
         if event == "hello":
             self.machine = dict(note["machine"])
         elif event == "row" and len(self.results) < len(self.rows):
-            self.running = RunningRow(self.rows[len(self.results)])
+            row = self.rows[len(self.results)]
+            if "call_ms" in note:
+                row = replace(row, call_ms=float(note["call_ms"]))
+            self.running = RunningRow(row)
         elif event == "row_end" and self.running is not None:
             return self._finish(self.running, int(note["t_ns"]))
         elif event == "failed":

@@ -22,7 +22,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from gilpool._cli.model import Phase, RowResult, Session, Timeline
-from gilpool._cli.rows import HELD_AT_LEAST, RELEASED_AT_MOST
+from gilpool._cli.rows import HELD_AT_LEAST
 from gilpool._cli.table import machine_line
 
 
@@ -99,7 +99,7 @@ def title(result: RowResult) -> tuple[str, str]:
     row = result.row
     if row.threads == 1:
         meaning = "a single call"
-    elif result.ratio <= RELEASED_AT_MOST:
+    elif result.ratio <= row.released_at_most:
         meaning = "the calls overlapped"
     elif result.ratio >= HELD_AT_LEAST * row.threads:
         meaning = "the calls ran one after the other"

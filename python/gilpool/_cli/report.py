@@ -5,15 +5,15 @@ command      "experiment"
 passed       whether every row came out as it must; the exit code is 0 then, else 1
 complaints   one sentence per row that did not
 machine      gilpool, python, implementation, free_threaded_build, gil_enabled, cores, platform
-parameters   threads, ms
+parameters   threads, ms, kernel (null: the calls sleep)
 rows         one object per row, in the order in which they ran:
     row                  its number, from 1
     what                 "threading.Thread" or "gilpool.Pool"
-    call                 "sleep_nogil", "sleep_gil" or "time.sleep"
+    call                 "sleep_nogil", "sleep_gil", "time.sleep", or how the kernel was called
     threads              how many calls were made, each meant for a thread of its own
     os_threads           how many distinct OS threads made them
     seconds              from the moment all were ready to begin until the last was joined
-    ideal                seconds that one call takes
+    ideal                seconds that one call takes; of a kernel: as measured before the row
     ratio                seconds / ideal
     verdict              "released" or "held", decided from the time stamps
     expected             the same two words: what the call is documented to do
@@ -46,7 +46,11 @@ def report(session: Session, parameters: Parameters) -> dict[str, Any]:
         "passed": not wrong,
         "complaints": wrong,
         "machine": session.machine,
-        "parameters": {"threads": parameters.threads, "ms": parameters.ms},
+        "parameters": {
+            "threads": parameters.threads,
+            "ms": parameters.ms,
+            "kernel": parameters.kernel,
+        },
         "rows": [_row(result, gil_enabled=session.gil_enabled) for result in session.results],
     }
 

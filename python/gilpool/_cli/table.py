@@ -75,16 +75,27 @@ def conclusion(results: Sequence[RowResult], *, gil_enabled: bool) -> str:
     if not gil_enabled:
         slowest = max(result.ratio for result in results)
         return (
-            "This interpreter runs without the GIL: what sleep_gil keeps, nobody else needs.\n"
+            "This interpreter runs without the GIL: what a call keeps, nobody else needs.\n"
             f"So all calls must overlap: {slowest:.2f}x one call at most "
-            f"({RELEASED_AT_MOST:.1f}x is allowed)."
+            f"({results[0].row.released_at_most:.1f}x is allowed)."
         )
     released = [result.ratio for result in results if result.row.expected == "released"]
+    computing = results[0].row.kernel is not None
+    if computing:
+        overlap = (
+            f"Calls that release the GIL share the cores: {max(released):.2f}x one call at most "
+            f"({results[0].row.least_ratio:.2f}x is the least that these cores allow, "
+            f"{results[0].row.released_at_most:.2f}x is allowed)."
+        )
+    else:
+        overlap = (
+            f"Calls that release the GIL overlap: {max(released):.2f}x one call at most "
+            f"({RELEASED_AT_MOST:.1f}x is allowed)."
+        )
     held = [result for result in results if result.row.expected == "held"]
     fastest = min(held, key=lambda result: result.ratio)
     return (
-        f"Calls that release the GIL overlap: {max(released):.2f}x one call at most "
-        f"({RELEASED_AT_MOST:.1f}x is allowed).\n"
+        f"{overlap}\n"
         f"Calls that hold it run one after the other: {fastest.ratio:.2f}x at least "
         f"({HELD_AT_LEAST * fastest.row.threads:.1f}x is required)."
     )

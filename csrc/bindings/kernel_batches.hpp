@@ -1,0 +1,183 @@
+// bindings/kernel_batches.hpp: kernels over many items: one trip through the GIL for all of them,
+// spread over the lane, with an outcome for each item. GIL held, but for run().
+#pragma once
+
+#include <Python.h>
+
+#include <deque>
+#include <mutex>
+#include <new>
+#include <optional>
+#include <span>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "bindings/compat.hpp"
+#include "bindings/kernel_arguments.hpp"
+#include "bindings/kernel_results.hpp"
+#include "bindings/kernel_row.hpp"
+#include "bindings/kernel_work.hpp"
+#include "bindings/spread.hpp"
+#include "kernels/bytes.hpp"
+#include "kernels/path.hpp"
+#include "kernels/progress.hpp"
+
+namespace gilpool::bindings {
+
+/// What the items of a batch are converted to and held as.
+template <class Item>
+struct Items;
+
+/// Bytes-like objects, not copied.
+template <>
+struct Items<kernels::BytesView> {
+    Items() = default;
+    ~Items();
+    Items(const Items&) = delete;
+    Items& operator=(const Items&) = delete;
+
+    bool add(PyObject* item, const char* name);
+
+    std::vector<kernels::BytesView> items;
+    std::vector<PyObject*> owners;  ///< bytes, which need no export to stay as they are
+    std::deque<HeldBuffer> buffers;
+    std::size_t bytes = 0;
+};
+
+template <>
+struct Items<kernels::Path> {
+    bool add(PyObject* item, const char* name);
+
+    std::vector<kernels::Path> items;
+    std::size_t bytes = 0;
+};
+
+/// Calls add(item, "name[i]") for each item of an iterable; false with an exception set. A str or
+/// bytes, which would be taken apart, is a TypeError.
+bool for_each_item(PyObject* iterable, const char* name,
+                   bool (*add)(void* items, PyObject* item, const char* name), void* items);
+
+template <auto function, class Item, class Value, class... Parameters>
+class BatchKernel final : public KernelWork, private SpreadLoop {
+  public:
+    explicit BatchKernel(core::Lane lane) : KernelWork(lane), lane_(lane) {}
+    ~BatchKernel() override { Py_XDECREF(callback_); }
+
+    bool take(const KernelRow& row, PyObject* const* values) {
+        constexpr std::size_t kExtra = 1 + sizeof...(Parameters);
+        if (!for_each_item(values[0], row.parameters[0].name, &BatchKernel::add, &items_) ||
+            !take(row, values, std::index_sequence_for<Parameters...>()) ||
+            !return_errors_.take(values[kExtra], "return_errors")) {
+            return false;
+        }
+        PyObject* const callback = values[kExtra + 1];
+        if (callback != Py_None && PyCallable_Check(callback) == 0) {
+            PyErr_Format(PyExc_TypeError, "progress must be callable or None, not %.200s",
+                         Py_TYPE(callback)->tp_name);
+            return false;
+        }
+        callback_ = callback != Py_None ? Py_NewRef(callback) : nullptr;
+        try {
+            outcomes_.assign(items_.items.size(), kernels::Error{kernels::ErrorKind::stopped});
+        } catch (const std::bad_alloc&) {
+            PyErr_NoMemory();
+            return false;
+        }
+        return true;
+    }
+
+    void run(kernels::Stop stop) noexcept override {
+        stop_ = stop;
+        spread(*this, items_.items.size(), lane_);
+        has_run_ = true;
+    }
+
+    void run_alone() noexcept override {
+        piece(0, items_.items.size());
+        has_run_ = true;
+    }
+
+    PyObject* result(bool keep_gil) override {
+        if (!has_run_) {
+            PyErr_SetString(PyExc_RuntimeError, "the kernel was never run");
+            return nullptr;
+        }
+        if (error_) {
+            return raise_kernel_error(*error_);
+        }
+        PyObject* const list = PyList_New(static_cast<Py_ssize_t>(outcomes_.size()));
+        for (std::size_t i = 0; list != nullptr && i < outcomes_.size(); ++i) {
+            PyObject* const item = outcome(outcomes_[i], keep_gil);
+            if (item == nullptr) {
+                Py_DECREF(list);
+                return nullptr;
+            }
+            PyList_SET_ITEM(list, static_cast<Py_ssize_t>(i), item);
+        }
+        return list;
+    }
+
+    std::size_t bytes() const override { return items_.bytes; }
+    PyObject* progress_callback() const override { return callback_; }
+    std::size_t items() const override { return items_.items.size(); }
+    std::size_t items_finished() const override {
+        return static_cast<std::size_t>(progress_.finished());
+    }
+
+  private:
+    static bool add(void* items, PyObject* item, const char* name) {
+        return static_cast<Items<Item>*>(items)->add(item, name);
+    }
+
+    template <std::size_t... index>
+    bool take(const KernelRow& row, PyObject* const* values, std::index_sequence<index...>) {
+        return (
+            std::get<index>(arguments_).take(values[1 + index], row.parameters[1 + index].name) &&
+            ...);
+    }
+
+    bool piece(std::size_t begin, std::size_t end) noexcept override {
+        return piece(begin, end, std::index_sequence_for<Parameters...>());
+    }
+
+    template <std::size_t... index>
+    bool piece(std::size_t begin, std::size_t end, std::index_sequence<index...>) noexcept {
+        const auto done =
+            function(std::span<const Item>(items_.items).subspan(begin, end - begin),
+                     std::get<index>(arguments_).get()...,
+                     std::span<kernels::Result<Value>>(outcomes_).subspan(begin, end - begin),
+                     progress_, stop_);
+        if (done.ok()) {
+            return true;
+        }
+        const std::lock_guard lock(error_mutex_);
+        if (!error_) {
+            error_ = done.error();
+        }
+        return false;
+    }
+
+    /// The item's value, its exception in its place, or null with that set.
+    PyObject* outcome(const kernels::Result<Value>& outcome, bool keep_gil) const {
+        if (outcome.ok()) {
+            return convert(outcome.value(), keep_gil);
+        }
+        raise_kernel_error(outcome.error());
+        return return_errors_.get() ? take_raised_exception() : nullptr;
+    }
+
+    const core::Lane lane_;
+    Items<Item> items_;
+    std::tuple<Argument<Parameters>...> arguments_;
+    Argument<bool> return_errors_;
+    PyObject* callback_ = nullptr;
+    std::vector<kernels::Result<Value>> outcomes_;
+    kernels::Progress progress_;
+    kernels::Stop stop_;
+    std::mutex error_mutex_;               ///< guards error_ while pieces run
+    std::optional<kernels::Error> error_;  ///< of the batch as a whole
+    bool has_run_ = false;
+};
+
+}  // namespace gilpool::bindings
