@@ -17,6 +17,7 @@ NAMES = (
     "sleepers",
     "cpp",
     "gil_meter",
+    "trace_cost",
     "kernels",
 )
 
