@@ -209,8 +209,12 @@ void trace_instant(TraceInstant what) {
 
 std::int64_t trace_let_go() {
     // The subject, not the open record: that belongs to who holds the GIL.
-    const Thread* const me = t_membership.thread;
-    return me != nullptr && me->subject.load(std::memory_order_relaxed) != nullptr ? now() : 0;
+    Thread* const me = t_membership.thread;
+    if (me == nullptr || me->subject.load(std::memory_order_relaxed) == nullptr) {
+        return 0;
+    }
+    me->stamps_itself.store(true, std::memory_order_relaxed);
+    return now();
 }
 
 void trace_take_back(PyThreadState* state, std::int64_t since) {
@@ -219,6 +223,9 @@ void trace_take_back(PyThreadState* state, std::int64_t since) {
     record.begin = now();
     PyEval_RestoreThread(state);
     record.end = now();
+    if (Thread* const me = t_membership.thread) {
+        me->stamps_itself.store(false, std::memory_order_relaxed);
+    }
     write(record);
 }
 

@@ -11,6 +11,7 @@
 
 #include "bindings/admission.hpp"
 #include "bindings/compat.hpp"
+#include "bindings/gil_waiters.hpp"
 #include "bindings/gil_words.hpp"
 #include "bindings/pool_type.hpp"
 #include "bindings/task_type.hpp"
@@ -32,8 +33,13 @@ constexpr std::chrono::milliseconds kLookEvery{1};
 /// With thousands of threads a look takes longer; then there are fewer, so that they never take
 /// more of a core than this.
 constexpr int kMostPercent = 2;
+/// Whether a thread waits for the GIL or for something else takes 10 us to find out; so many are
+/// asked at a look, in turn ...
+constexpr std::size_t kReadingsPerLook = 2;
+/// ... of so many at most.
+constexpr std::size_t kMostDoubtful = 64;
 
-enum class Seen : std::uint8_t { in_no_task, holds_gil, off_gil };
+enum class Seen : std::uint8_t { in_no_task, holds_gil, off_gil, waits_for_gil };
 
 struct Counters {
     std::uint32_t queued = 0;
@@ -49,6 +55,9 @@ struct Observer {
     core::Parker parker;
     std::atomic<bool> ends{false};
     bool can_see_gil = false;
+    bool can_see_waiters = false;
+    std::vector<Thread*> doubtful;  ///< during a look; its room is made before
+    std::size_t turn = 0;
     std::vector<std::int64_t> looks;
     Counters counters;
 };
@@ -70,22 +79,63 @@ core::TraceRecord record_of(TraceKind kind, std::int64_t begin) {
     return record;
 }
 
-void look_at_thread(Thread& thread, std::int64_t now, std::int64_t before) {
+/// Writes down what was seen of the thread, if it is news.
+void note_seen(Thread& thread, Seen seen, std::int64_t now, std::int64_t before) {
+    if (static_cast<std::uint8_t>(seen) == thread.seen) {
+        return;
+    }
+    thread.seen = static_cast<std::uint8_t>(seen);
+    core::TraceRecord record = record_of(TraceKind::seen, now);
+    record.end = before;
+    record.thread = thread.index;
+    record.detail = thread.seen;
+    trace_log().note(record);
+}
+
+/// True if the thread, which is off the GIL, may be waiting for it without saying so.
+bool is_doubtful(const Observer& observer, const Thread& thread, const PyThreadState* holder) {
+    return observer.can_see_waiters && holder != nullptr && !thread.stamps_itself.load();
+}
+
+void look_at_thread(Observer& observer, Thread& thread, const PyThreadState* holder,
+                    std::int64_t now, std::int64_t before) {
     // Acquire pairs with the store at the task's begin. The thread state lives until its thread has
     // left the log, which it cannot do during this pass.
     auto* const state = static_cast<PyThreadState*>(thread.subject.load(std::memory_order_acquire));
-    Seen seen = Seen::in_no_task;
-    if (state != nullptr) {
-        seen = holds_gil(state) ? Seen::holds_gil : Seen::off_gil;
+    if (state == nullptr) {
+        note_seen(thread, Seen::in_no_task, now, before);
+    } else if (holds_gil(state)) {
+        note_seen(thread, Seen::holds_gil, now, before);
+    } else if (!is_doubtful(observer, thread, holder)) {
+        note_seen(thread, Seen::off_gil, now, before);
+    } else if (observer.doubtful.size() < observer.doubtful.capacity()) {
+        observer.doubtful.push_back(&thread);
     }
-    if (static_cast<std::uint8_t>(seen) != thread.seen) {
-        thread.seen = static_cast<std::uint8_t>(seen);
-        core::TraceRecord record = record_of(TraceKind::seen, now);
-        record.end = before;
-        record.thread = thread.index;
-        record.detail = thread.seen;
-        trace_log().note(record);
+}
+
+/// Reads of some doubtful threads what they wait for: first of those that have just left the GIL,
+/// then of the others in turn. Who is not read stays as it was: who waited waits, for it has not
+/// been seen with the GIL.
+void settle_doubts(Observer& observer, std::int64_t now, std::int64_t before) {
+    constexpr auto kHolds = static_cast<std::uint8_t>(Seen::holds_gil);
+    constexpr auto kWaits = static_cast<std::uint8_t>(Seen::waits_for_gil);
+    std::vector<Thread*>& doubtful = observer.doubtful;
+    const auto others = std::partition(doubtful.begin(), doubtful.end(),
+                                       [](const Thread* thread) { return thread->seen == kHolds; });
+    if (others != doubtful.end()) {
+        const auto first = static_cast<std::ptrdiff_t>(
+            observer.turn++ % static_cast<std::size_t>(doubtful.end() - others));
+        std::rotate(others, others + first, doubtful.end());
     }
+    std::size_t readings = 0;
+    for (Thread* const thread : doubtful) {
+        Seen seen = thread->seen == kWaits ? Seen::waits_for_gil : Seen::off_gil;
+        if (readings++ < kReadingsPerLook) {
+            seen = waits_for_gil(thread->native_id) ? Seen::waits_for_gil : Seen::off_gil;
+        }
+        note_seen(*thread, seen, now, before);
+    }
+    doubtful.clear();
 }
 
 void look_at_counters(Observer& observer, std::int64_t now) {
@@ -100,18 +150,23 @@ void look_at_counters(Observer& observer, std::int64_t now) {
     record.number = counters.queued;
     record.name = counters.running;
     record.extra = counters.runners;
-    trace_log().while_locked([&record] { trace_log().note(record); });
+    trace_log().note(record);
 }
 
 void look(Observer& observer, core::TimePoint when) {
     const std::int64_t now = nanoseconds(when);
     const std::int64_t before = observer.looks.empty() ? now : observer.looks.back();
-    trace_log().collect([&](Thread& thread) {
-        if (observer.can_see_gil) {
-            look_at_thread(thread, now, before);
-        }
-    });
-    look_at_counters(observer, now);
+    const PyThreadState* const holder = observer.can_see_gil ? gil_holder() : nullptr;
+    trace_log().collect(
+        [&](Thread& thread) {
+            if (observer.can_see_gil) {
+                look_at_thread(observer, thread, holder, now, before);
+            }
+        },
+        [&] {
+            settle_doubts(observer, now, before);
+            look_at_counters(observer, now);
+        });
     try {
         observer.looks.push_back(now);
     } catch (const std::bad_alloc&) {
@@ -164,6 +219,8 @@ void count_present_tasks() {
 }
 
 void start(std::size_t most_records) {
+    // First of all: this may let the GIL go, and another thread begin a trace.
+    const bool can_see_waiters = gil_words_are_readable() && gil_waiters_are_visible();
     if (tracing()) {
         throw std::runtime_error("a trace is being recorded already; there can be one at a time");
     }
@@ -178,6 +235,8 @@ void start(std::size_t most_records) {
     g_observer->looks.clear();
     g_observer->counters = Counters{};
     g_observer->can_see_gil = gil_words_are_readable();
+    g_observer->can_see_waiters = can_see_waiters;
+    g_observer->doubtful.reserve(kMostDoubtful);
     const core::TimePoint now = core::monotonic_now();
     g_begin = nanoseconds(now);
     look(*g_observer, now);  // how it begins
@@ -201,16 +260,18 @@ py::dict stop() {
     const core::TimePoint now = core::monotonic_now();
     const std::int64_t end = nanoseconds(now);
     look(*g_observer, now);  // how it ends
-    trace_log().collect([end](Thread& thread) {
-        if (thread.open.begin != 0) {
-            core::TraceRecord record = thread.open;
-            record.end = end;
-            record.cpu = -1;
-            record.thread = thread.index;
-            record.detail = static_cast<std::uint8_t>(TraceOutcome::unfinished);
-            trace_log().note(record);
-        }
-    });
+    trace_log().collect(
+        [end](Thread& thread) {
+            if (thread.open.begin != 0) {
+                core::TraceRecord record = thread.open;
+                record.end = end;
+                record.cpu = -1;
+                record.thread = thread.index;
+                record.detail = static_cast<std::uint8_t>(TraceOutcome::unfinished);
+                trace_log().note(record);
+            }
+        },
+        [] {});
     core::TraceLog::Recording recording = trace_log().take();
     py::list chunks;
     for (std::vector<core::TraceRecord>& chunk : recording.chunks) {
@@ -227,6 +288,7 @@ py::dict stop() {
     result["native_ids"] = recording.native_ids;
     result["dropped"] = recording.dropped + g_lost.load();
     result["gil_seen"] = g_observer->can_see_gil;
+    result["waiters_seen"] = g_observer->can_see_waiters;
     g_observer->looks = {};
     return result;
 }

@@ -39,6 +39,7 @@ void TraceLog::begin(std::size_t most) {
         thread->open = TraceRecord{};
         thread->asked = 0;
         thread->cpu_at = 0;
+        thread->stamps_itself.store(false);
         thread->seen = 0;
         thread->index = static_cast<std::uint32_t>(recording_.native_ids.size());
         recording_.native_ids.push_back(thread->native_id);

@@ -32,6 +32,8 @@ class TraceLog {
         std::int64_t asked = 0;   ///< since when it waited for its turn; 0: it did not
         std::int64_t cpu = 0;     ///< its CPU clock when last read ...
         std::int64_t cpu_at = 0;  ///< ... and when that was; 0: not in this trace
+        /// It stamps by itself when it is off the GIL now; no look need find out.
+        std::atomic<bool> stamps_itself{false};
         std::uint8_t seen = 0;    ///< the observer's: what it saw last
         std::uint32_t index = 0;  ///< its number among the threads of this trace
         std::uint64_t dropped_before = 0;
@@ -56,27 +58,22 @@ class TraceLog {
     /// dropped and counted.
     void begin(std::size_t most);
 
-    /// `collect(look)` moves the rings' records to the trace and calls look(thread) for each
-    /// thread, all under the lock. `look` may call note().
-    template <typename Look>
-    void collect(Look look) {
+    /// `collect(look, finish)` moves the rings' records to the trace, calls look(thread) for each
+    /// thread and finish() at the end, all under the lock. Both may call note(), and what look() is
+    /// given lives until finish() is over.
+    template <typename Look, typename Finish>
+    void collect(Look look, Finish finish) {
         const std::lock_guard guard(lock_);
         for (const std::unique_ptr<Thread>& thread : threads_) {
             drain_locked(*thread);
             look(*thread);
         }
+        finish();
     }
 
-    /// `note(record)` adds a record of the observer's own. Within look(), or by who has the log to
-    /// itself.
+    /// `note(record)` adds a record of the observer's own. Within collect(), or by who has the log
+    /// to itself.
     void note(const TraceRecord& record);
-
-    /// `while_locked(work)` keeps passes away from what they look at.
-    template <typename Work>
-    void while_locked(Work work) {
-        const std::lock_guard guard(lock_);
-        work();
-    }
 
     /// `take()` ends the trace and returns it.
     Recording take();

@@ -45,6 +45,7 @@ def document(recording: Recording, thread_names: Mapping[int, str], version: str
             "dropped_events": recording.dropped,
             "gil_looks": recording.looks,
             "gil_readable": recording.gil_seen,
+            "gil_waits_readable": recording.waiters_seen,
             "begin_us": recording.begin / 1000,
             "end_us": recording.end / 1000,
         },

@@ -118,6 +118,9 @@ class Recording:
     dropped: int
     gil_seen: bool
     """Whether this interpreter lets the GIL be looked at."""
+    waiters_seen: bool
+    """Whether a thread that waits for the GIL in somebody else's code is told from one that blocks;
+    where not, it counts as released."""
     runs: list[Run] = field(default_factory=list)
     """By begin."""
     spawns: list[tuple[int, int, int]] = field(default_factory=list)
@@ -181,6 +184,7 @@ def build(raw: dict[str, Any]) -> Recording:
         native_ids=raw["native_ids"],
         dropped=raw["dropped"],
         gil_seen=raw["gil_seen"],
+        waiters_seen=raw["waiters_seen"],
     )
     looks = _Looks([when for (when,) in struct.iter_unpack("=q", raw["looks"])])
     recording.looks = len(looks.times)

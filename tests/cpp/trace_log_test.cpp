@@ -22,7 +22,7 @@ TraceRecord record_with(std::int64_t value) {
 }
 
 void collect(TraceLog& log) {
-    log.collect([](TraceLog::Thread&) {});
+    log.collect([](TraceLog::Thread&) {}, [] {});
 }
 
 TEST(TraceLog, ARecordCarriesItsThread) {
@@ -145,7 +145,8 @@ TEST(TraceLog, StressThreadsComeAndGoWhileItIsCollected) {
     };
     std::thread observer([&] {
         while (!over) {
-            log.collect([](TraceLog::Thread& thread) { thread.seen = thread.subject != nullptr; });
+            log.collect([](TraceLog::Thread& thread) { thread.seen = thread.subject != nullptr; },
+                        [] {});
         }
     });
     std::vector<std::thread> threads;

@@ -105,6 +105,25 @@ def test_code_of_others_is_sampled(tmp_path: Path) -> None:
     assert any(piece.name == "released" and piece.args["sampled"] for piece in track)
 
 
+def test_a_wait_for_the_gil_is_told_from_blocking(tmp_path: Path) -> None:
+    """Tasks that compute beside each other are off the GIL half of the time, and never let it go."""
+    out = tmp_path / "out.json"
+    with trace(out):
+        task = gilpool.spawn(compute, 0.1)
+        compute(0.1)
+        task.join()
+    recorded = rules.check(out)
+    if not recorded.other["gil_waits_readable"]:
+        pytest.skip("procfs does not show where threads sleep")
+
+    (task_slice,) = recorded.tasks
+    assert task_slice.args["gil_wait_us"] >= 20_000
+    # A thread that has been woken, but found no core yet, is neither here nor there.
+    assert task_slice.args["released_us"] <= 0.5 * task_slice.args["gil_wait_us"]
+    (track,) = recorded.gil.values()
+    assert any(piece.name == rules.WAITING and piece.args["sampled"] for piece in track)
+
+
 def test_a_wait_for_the_gil_is_nested_in_its_task(tmp_path: Path) -> None:
     out = tmp_path / "out.json"
     with trace(out):
