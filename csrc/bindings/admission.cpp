@@ -311,6 +311,7 @@ bool come_in() {
         }
         const core::TimePoint asked = core::monotonic_now();
         g_spare_asks_since.store(ticks(asked), std::memory_order_relaxed);
+        trace_asks();
         WorkerThreadState::attach();
         g_spare_asks_since.store(0, std::memory_order_relaxed);
         t_gil_wait_ns = (core::monotonic_now() - asked).count();

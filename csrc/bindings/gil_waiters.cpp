@@ -32,31 +32,36 @@ constexpr int kLooksThatAgree = 3;
 std::atomic<std::uintptr_t> g_futex{0};
 bool g_tried = false;  // GIL
 
-/// The futex on which the thread sleeps, or 0.
+constexpr std::uintptr_t kNone = 0;
+constexpr std::uintptr_t kAwake = 1;  // no futex has an odd address
+
+/// The futex on which the thread sleeps, or one of these.
 std::uintptr_t futex_of(int native_id) {
 #ifdef __linux__
     char path[64];
     std::snprintf(path, sizeof path, "/proc/self/task/%d/syscall", native_id);
     const int file = open(path, O_RDONLY | O_CLOEXEC);
     if (file < 0) {
-        return 0;
+        return kNone;
     }
     char text[64];
     const ssize_t length = read(file, text, sizeof text - 1);
     close(file);
     if (length <= 0) {
-        return 0;
+        return kNone;
     }
     text[length] = '\0';
     // "running", or the number of the system call and its arguments.
     char* rest = nullptr;
-    if (std::strtol(text, &rest, 10) != SYS_futex || rest == text) {
-        return 0;
+    const long call = std::strtol(text, &rest, 10);
+    if (rest == text) {
+        return kAwake;
     }
-    return static_cast<std::uintptr_t>(std::strtoull(rest, nullptr, 16));
+    return call == SYS_futex ? static_cast<std::uintptr_t>(std::strtoull(rest, nullptr, 16))
+                             : kNone;
 #else
     static_cast<void>(native_id);
-    return 0;
+    return kNone;
 #endif
 }
 
@@ -78,8 +83,8 @@ std::uintptr_t see_asker_sleep() {
         }
         spin_until(kBetweenLooks, [] { return false; });
         const int asker = g_asker.load();
-        const std::uintptr_t now = asker != 0 ? futex_of(asker) : 0;
-        agreeing = now != 0 && now == seen ? agreeing + 1 : 0;
+        const std::uintptr_t now = asker != 0 ? futex_of(asker) : kNone;
+        agreeing = now > kAwake && now == seen ? agreeing + 1 : 0;
         seen = now;
     }
     return seen;
@@ -103,13 +108,14 @@ bool gil_waiters_are_visible() {
     return g_futex.load(std::memory_order_relaxed) != 0;
 }
 
-bool waits_for_gil(int native_id) {
+Asleep look_where_asleep(int native_id) {
     const std::uintptr_t futex = g_futex.load(std::memory_order_relaxed);
-    if (futex == 0) {
-        return false;
-    }
     const std::uintptr_t sleeps_on = futex_of(native_id);
-    return sleeps_on + kNeighbour >= futex && sleeps_on <= futex + kNeighbour;
+    if (sleeps_on == kAwake) {
+        return Asleep::no;
+    }
+    return sleeps_on + kNeighbour >= futex && sleeps_on <= futex + kNeighbour ? Asleep::at_gil
+                                                                              : Asleep::elsewhere;
 }
 
 }  // namespace gilpool::bindings

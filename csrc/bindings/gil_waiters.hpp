@@ -11,8 +11,14 @@ namespace gilpool::bindings {
 /// be read. GIL held; the first call lets it go for a moment.
 bool gil_waiters_are_visible();
 
-/// Whether the thread of that native id, one of this process, sleeps until it gets the GIL. Takes
-/// some 10 us. Any thread, no GIL needed; false while gil_waiters_are_visible() is.
-bool waits_for_gil(int native_id);
+enum class Asleep : unsigned char {
+    at_gil,     ///< until it gets the GIL
+    elsewhere,  ///< for something else
+    no          ///< it runs, or is about to
+};
+
+/// What the thread of that native id, one of this process, does. Takes some 10 us. Any thread, no
+/// GIL needed; once gil_waiters_are_visible() is true.
+Asleep look_where_asleep(int native_id);
 
 }  // namespace gilpool::bindings

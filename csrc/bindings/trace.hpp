@@ -41,6 +41,7 @@ void trace_spawned(TaskObject* task);
 void trace_unqueued(const TaskObject* task);
 void trace_task_begins(TaskObject* task);
 void trace_task_ends(TaskObject* task, PyObject* exception);
+void trace_asks();
 void trace_came_in(core::TimePoint asked, bool takes_over);
 void trace_instant(TraceInstant what);
 std::int64_t trace_let_go();
@@ -81,6 +82,13 @@ inline void trace_task_ends(TaskObject* task, PyObject* exception) {
     }
 }
 
+/// The spare is about to wait for the GIL, which it does not hold.
+inline void trace_asks() {
+    if (tracing()) {
+        detail::trace_asks();
+    }
+}
+
 /// The spare has waited for the GIL since `asked`, and has it: to run tasks, or to hand it back.
 /// GIL held.
 inline void trace_came_in(core::TimePoint asked, bool takes_over) {
@@ -110,13 +118,27 @@ inline void take_gil_back(PyThreadState* state, std::int64_t since) {
     }
 }
 
+/// What native work has to remember of its task in order to be traced; number 0: it is not.
+struct TraceTicket {
+    std::uint32_t number = 0;
+    std::uint32_t name = 0;
+};
+
+namespace detail {
+TraceTicket trace_native_spawned(TaskObject* task);
+}
+
+/// The task has been given to a native lane instead of a queue. GIL held.
+inline TraceTicket trace_native_spawned(TaskObject* task) {
+    return tracing() ? detail::trace_native_spawned(task) : TraceTicket{};
+}
+
 /// Native work runs on the calling thread for the life of this object. No GIL needed, neither at
 /// its begin nor at its end; the task may be gone by then.
 class TracedNativeWork {
   public:
-    /// `number` and `name`: what trace_native_number() said of the task; 0: it is not traced.
-    TracedNativeWork(std::uint32_t number, std::uint32_t name)
-        : number_(number), name_(name), begin_(number != 0 && tracing() ? begin() : 0) {}
+    explicit TracedNativeWork(TraceTicket ticket)
+        : ticket_(ticket), begin_(ticket.number != 0 && tracing() ? begin() : 0) {}
     ~TracedNativeWork() {
         if (begin_ != 0) {
             end();
@@ -132,8 +154,7 @@ class TracedNativeWork {
     static std::int64_t begin();
     void end() const;
 
-    const std::uint32_t number_;
-    const std::uint32_t name_;
+    const TraceTicket ticket_;
     const std::int64_t begin_;
     TraceOutcome outcome_ = TraceOutcome::returned;
 };

@@ -129,11 +129,14 @@ void settle_doubts(Observer& observer, std::int64_t now, std::int64_t before) {
     }
     std::size_t readings = 0;
     for (Thread* const thread : doubtful) {
-        Seen seen = thread->seen == kWaits ? Seen::waits_for_gil : Seen::off_gil;
+        // Who waits for the GIL wakes up every switch interval, and may have to wait for a core.
+        Asleep asleep = Asleep::no;
         if (readings++ < kReadingsPerLook) {
-            seen = waits_for_gil(thread->native_id) ? Seen::waits_for_gil : Seen::off_gil;
+            asleep = look_where_asleep(thread->native_id);
         }
-        note_seen(*thread, seen, now, before);
+        const bool waits =
+            asleep == Asleep::at_gil || (asleep == Asleep::no && thread->seen == kWaits);
+        note_seen(*thread, waits ? Seen::waits_for_gil : Seen::off_gil, now, before);
     }
     doubtful.clear();
 }

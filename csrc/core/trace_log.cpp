@@ -38,7 +38,6 @@ void TraceLog::begin(std::size_t most) {
         thread->subject.store(nullptr);
         thread->open = TraceRecord{};
         thread->asked = 0;
-        thread->cpu_at = 0;
         thread->stamps_itself.store(false);
         thread->seen = 0;
         thread->index = static_cast<std::uint32_t>(recording_.native_ids.size());

@@ -36,8 +36,9 @@ static_assert(sizeof(TraceRecord) == 48);
 /// no other shared data, so nothing has to be seq_cst.
 class TraceRing {
   public:
-    /// Drained every millisecond this holds 16 records a microsecond.
-    static constexpr std::size_t kRecords = 16'384;
+    /// 10 ms of what the quickest writer writes, should the reader not get the CPU. 3 MB of address
+    /// space; memory is used from the first record on, page by page.
+    static constexpr std::size_t kRecords = 65'536;
 
     /// The capacity is the next power of two.
     explicit TraceRing(std::size_t records = kRecords)

