@@ -370,7 +370,7 @@ class TestReport:
             "rows",
         ]
         assert data["schema"] == 1
-        assert data["parameters"] == {"threads": 5, "ms": 5000.0}
+        assert data["parameters"] == {"threads": 5, "ms": 5000.0, "kernel": None}
         assert list(data["rows"][0]) == [
             "row",
             "what",

@@ -180,6 +180,8 @@ def test_ten_thousand_descriptors_on_one_thread(run_script: Script) -> None:
 
 
 FORKED = """
+    import warnings
+    warnings.simplefilter("ignore")  # 3.12 and later: about forking with threads
     import gilpool, os
     from gilpool import kernels
 
@@ -202,7 +204,7 @@ FORKED = """
 
 
 def test_a_child_begins_anew(run_script: Script) -> None:
-    outcome = run_script("import warnings; warnings.simplefilter('ignore')\n" + FORKED)
+    outcome = run_script(FORKED)
     assert outcome.returncode == 0, outcome.stderr
 
 
