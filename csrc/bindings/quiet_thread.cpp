@@ -40,6 +40,7 @@ bool QuietThread::start(Function function, void* context) {
 void QuietThread::join() {
     if (running_) {
         pthread_join(thread_, nullptr);
+        (void)done_.try_acquire();  // for the next start
         running_ = false;
     }
 }

@@ -116,7 +116,7 @@ def test_a_single_accident_proves_nothing() -> None:
         nonlocal calls
         calls += 1
         if calls == 3:
-            time.sleep(0.001)
+            time.sleep(0.005)
         spin()
 
     report = gil.report(import_late)

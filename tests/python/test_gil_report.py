@@ -6,6 +6,7 @@ import gc
 import hashlib
 import json
 import mmap
+import os
 import sys
 import time
 from typing import Any
@@ -62,6 +63,12 @@ def test_who_keeps_it_is_seen_to(name: str, watch_wakes: bool) -> None:
     assert report.verdict == "holds", report
     assert report.released == 0
     assert report.longest_hold >= report.wall * 0.5
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody tells of wake-ups")
+def test_a_microsecond_in_a_millisecond_is_enough() -> None:
+    report = gil.report(lambda: (count_to(20_000), os.stat("/")))
+    assert report.verdict == "releases", report
 
 
 def test_arguments_reach_the_call() -> None:

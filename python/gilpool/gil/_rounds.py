@@ -41,8 +41,8 @@ LONGEST_WINDOW = 5e-3
 LONGEST_CONTROL = 10e-3
 
 SUSTAINED = 20
-"""So many wins in one round are a release that lasted, for the witness is away in between: no need
-for another round."""
+"""So many wins in one long call are a release that lasted, for the witness is away in between: no
+need for another such call."""
 
 PATIENCE = 0.8
 """Share of the switch interval after which nothing is believed any more: a thread that has waited
@@ -137,7 +137,7 @@ class Rounds:
                 f"no release in {count(self.clean_rounds, 'round')} of calls, while "
                 f"{count(self.controls, 'release')} made for comparison were noticed"
             )
-        elif enough and self.clean_rounds >= 2 * CONTROLS:
+        elif enough and self.sightings < SIGHTINGS and self.clean_rounds >= 2 * CONTROLS:
             self.reason = (
                 f"it let go of the GIL in one round of calls and not in {self.clean_rounds} "
                 "others: an accident, or a rare release"
@@ -199,7 +199,7 @@ class Rounds:
         if beside == "nobody":
             return
         self.wins += seen.wins
-        if seen.wins >= SUSTAINED:
+        if seen.wins >= SUSTAINED and self.one_call >= LONG_CALL:
             self.sightings += SIGHTINGS
         elif seen.wins or seen.woken or self.probe.hogged:
             self.sightings += 1
