@@ -8,9 +8,9 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <thread>
 
 #include "bindings/gil_words.hpp"
+#include "core/limits.hpp"
 
 namespace gilpool::bindings {
 
@@ -32,7 +32,7 @@ int core_count() {
     static std::atomic<int> answer{0};
     int known = answer.load(std::memory_order_relaxed);
     if (known == 0) {
-        known = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+        known = static_cast<int>(core::usable_cores());
         answer.store(known, std::memory_order_relaxed);
     }
     return known;

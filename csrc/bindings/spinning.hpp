@@ -6,20 +6,9 @@
 #include <chrono>
 
 #include "core/clock.hpp"
+#include "core/spin.hpp"
 
 namespace gilpool::bindings {
-
-/// False on a single core: who spins there keeps the thread it waits for from running.
-bool spinning_helps();
-
-/// Tells the core that this is a spin loop.
-inline void relax() {
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    asm volatile("isb" ::: "memory");
-#endif
-}
 
 /// Burns up to `limit`; true as soon as done() is.
 template <typename Done>
@@ -30,7 +19,7 @@ bool spin_until(std::chrono::nanoseconds limit, Done done) {
     const core::TimePoint deadline = core::monotonic_now() + limit;
     do {
         for (int pause = 0; pause < 4; ++pause) {
-            relax();
+            core::cpu_relax();
         }
         if (done()) {
             return true;
@@ -61,7 +50,7 @@ class SpinHabit {
     static constexpr unsigned kTryEvery = 16;
 
     bool worth_a_try() {
-        if (!spinning_helps()) {
+        if (!core::spinning_helps()) {
             return false;
         }
         return credit_.load(std::memory_order_relaxed) > 0 ||

@@ -5,10 +5,12 @@ import pytest
 from conftest import Script
 
 INTERRUPT = """
-    import gilpool, os, signal, time
+    import gilpool, os, signal, time, warnings
+    warnings.simplefilter("ignore")
+    gilpool.default_pool.daemon = True
     pool = gilpool.Pool(daemon=True)
     full = gilpool.Pool(1, daemon=True)
-    full.spawn(time.sleep, 1000)
+    task = full.spawn(time.sleep, 1000)
 
     def interrupted_after(call):
         '''Seconds from the signal to its KeyboardInterrupt, sent by a process of its own.'''
@@ -48,13 +50,21 @@ INTERRUPT = """
         "lambda: gilpool.sleep(1000)",
         "lambda: gilpool.sleep_nogil(1_000_000)",
         "lambda: gilpool.sleep_gil(1_000_000)",
+        "lambda: gilpool.wait([task])",
+        "lambda: gilpool.wait()",
+        "lambda: gilpool.joinall([task], raise_error=True)",
+        "lambda: next(gilpool.iwait([task]))",
+        "lambda: gilpool.Group([task]).join()",
+        "lambda: pool.map(time.sleep, [1000])",
+        "lambda: next(pool.imap(time.sleep, [1000]))",
+        "lambda: next(pool.imap_unordered(time.sleep, [1000]))",
+        "lambda: full.start(gilpool.Task(int))",
+        "lambda: full.wait_available()",
+        "lambda: pool.apply(time.sleep, (1000,))",
     ],
 )
 def test_ctrl_c_ends_a_wait_again_and_again(run_script: Script, call: str) -> None:
-    source = "import warnings\nwarnings.simplefilter('ignore')\n" + INTERRUPT.format(call=call)
-    import textwrap
-
-    result = run_script(textwrap.dedent(source.replace("\n    ", "\n")))
+    result = run_script(INTERRUPT.format(call=call))
 
     assert (result.returncode, result.stderr) == (0, "")
 

@@ -12,7 +12,6 @@ import pytest
 
 import gilpool
 from _tools import PATIENCE, Held, fail, gil_kept, settle
-from conftest import Script
 
 
 def test_wait_returns_all_in_the_order_in_which_they_end() -> None:
@@ -309,56 +308,3 @@ def test_a_thousand_ends_wake_a_waiter_for_all_once() -> None:
     releaser.join()
 
     assert switches < 200
-
-
-@pytest.mark.parametrize(
-    "call",
-    [
-        "gilpool.wait([task])",
-        "gilpool.wait()",
-        "gilpool.joinall([task], raise_error=True)",
-        "next(gilpool.iwait([task]))",
-        "gilpool.Group([task]).join()",
-        "pool.map(time.sleep, [1000])",
-        "next(pool.imap(time.sleep, [1000]))",
-        "next(pool.imap_unordered(time.sleep, [1000]))",
-        "full.start(gilpool.Task(int))",
-        "full.wait_available()",
-        "pool.apply(time.sleep, (1000,))",
-    ],
-)
-def test_ctrl_c_ends_every_wait_in_time(run_script: Script, call: str) -> None:
-    result = run_script(f"""
-        import gilpool, os, signal, time, warnings
-        warnings.simplefilter("ignore")
-        gilpool.default_pool.daemon = True
-        pool = gilpool.Pool(daemon=True)
-        full = gilpool.Pool(1, daemon=True)
-        task = full.spawn(time.sleep, 1000)
-
-        def interrupted_after():
-            reader, writer = os.pipe()
-            child = os.fork()
-            if child == 0:
-                time.sleep(0.1)
-                os.write(writer, str(time.monotonic()).encode())
-                os.kill(os.getppid(), signal.SIGINT)
-                os._exit(0)
-            try:
-                {call}
-            except KeyboardInterrupt:
-                late = time.monotonic()
-            else:
-                raise SystemExit("not interrupted")
-            os.waitpid(child, 0)
-            sent = float(os.read(reader, 100))
-            os.close(reader)
-            os.close(writer)
-            return late - sent
-
-        # The promise is 50 ms where a core is free: the best of a few shows it.
-        times = [interrupted_after() for _ in range(5)]
-        assert min(times) < 0.05, times
-    """)
-
-    assert (result.returncode, result.stderr) == (0, "")

@@ -1,0 +1,37 @@
+// bindings/admission_state.hpp: what the two halves of admission share: admission.cpp, which lets
+// runners in and out with the GIL held, and chance.cpp, in which the spare looks about without it.
+// Nobody else includes this.
+#pragma once
+
+#include <atomic>
+
+#include "bindings/admission.hpp"
+#include "bindings/mode.hpp"
+#include "core/clock.hpp"
+#include "core/parker.hpp"
+
+namespace gilpool::bindings {
+
+struct AdmissionState {
+    std::atomic<bool> work_queued{false};
+    std::atomic<bool> spare_exists{false};
+    std::atomic<int> active{0};  ///< runners of the present term; written under the GIL
+    std::atomic<core::TimePoint::rep> last_progress{0};  ///< a task finished, a runner came
+    std::atomic<int> admissions{0};                      ///< since a task finished
+    std::atomic<bool> spare_naps{false};
+    /// Since when the spare waits for the GIL; 0: it does not.
+    std::atomic<core::TimePoint::rep> spare_asks_since{0};
+    /// A thread that is not ours keeps the GIL while runners block. Written by the spare.
+    std::atomic<bool> others_compute{false};
+    Mode mode;
+    core::Parker nap;            ///< where the spare naps
+    AdmissionCounters counters;  ///< written under the GIL or by the spare
+};
+
+extern AdmissionState g_admission;
+
+inline core::TimePoint::rep ticks(core::TimePoint when) {
+    return when.time_since_epoch().count();
+}
+
+}  // namespace gilpool::bindings
