@@ -56,22 +56,28 @@ class SpinBudget {
 /// guess corrects itself after one wait, whether that wait spun or slept.
 class SpinGuess {
   public:
-    /// limit() returns what the next wait may burn: `patient` if the last one shows that it pays.
+    /// limit() returns what the next wait may burn: `patient` if the last one shows that it pays,
+    /// nothing if it shows that it hurts, `cautious` if it shows neither.
     std::chrono::nanoseconds limit(std::chrono::nanoseconds cautious,
                                    std::chrono::nanoseconds patient) const noexcept {
-        return pays_ ? patient : cautious;
+        return last_ == Last::elsewhere ? patient
+               : last_ == Last::here    ? std::chrono::nanoseconds::zero()
+                                        : cautious;
     }
 
     /// learn() is told of a wait that slept: on which core it would have spun, where the answer was
     /// made, and how long it took.
     void learn(int here, int there, std::chrono::nanoseconds took) noexcept {
-        pays_ = here != there && here >= 0 && there >= 0 && took < kSoon;
+        const bool known = here >= 0 && there >= 0 && took < kSoon;
+        last_ = !known ? Last::unknown : here == there ? Last::here : Last::elsewhere;
     }
 
   private:
     /// Longer than it takes to wake a thread on a core that sleeps, which is part of the answer.
     static constexpr std::chrono::microseconds kSoon{100};
-    bool pays_ = false;
+    /// Where the last answer was made, if it came soon.
+    enum class Last : unsigned char { unknown, here, elsewhere };
+    Last last_ = Last::unknown;
 };
 
 }  // namespace gilpool::core

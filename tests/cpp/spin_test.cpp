@@ -31,13 +31,22 @@ TEST(SpinGuess, IsCautiousUntilASpinWouldHavePaid) {
     EXPECT_EQ(guess.limit(kCautious, kPatient), kPatient);
 }
 
-TEST(SpinGuess, OneAnswerFromTheSameCoreALateOneOrAnUnknownOneEndsThePatience) {
+TEST(SpinGuess, DoesNotSpinWhereTheAnswerIsMadeOnTheSameCore) {
+    SpinGuess guess;
+    guess.learn(0, 1, 30us);
+    guess.learn(1, 1, 5us);
+    EXPECT_EQ(guess.limit(kCautious, kPatient), 0ns);
+    guess.learn(0, 1, 30us);
+    EXPECT_EQ(guess.limit(kCautious, kPatient), kPatient);
+}
+
+TEST(SpinGuess, IsCautiousAgainAfterALateAnswerAndOneFromAnUnknownCore) {
     struct Wait {
         int here, there;
         std::chrono::nanoseconds took;
     };
     for (const Wait& wait :
-         {Wait{1, 1, 5us}, Wait{0, 1, 1ms}, Wait{-1, 1, 5us}, Wait{0, -1, 5us}}) {
+         {Wait{0, 1, 1ms}, Wait{1, 1, 1ms}, Wait{-1, 1, 5us}, Wait{0, -1, 5us}}) {
         SpinGuess guess;
         guess.learn(0, 1, 30us);
         guess.learn(wait.here, wait.there, wait.took);
