@@ -66,6 +66,7 @@ KernelWork::KernelWork(core::Lane lane) : core::Task(&KernelWork::on_lane), lane
 void KernelWork::on_lane(core::Task& self) {
     auto& work = static_cast<KernelWork&>(self);
     const kernels::Stop stop(work.stop_);
+    const TracedNativeWork traced(work.trace_);
     if (!work.measured_) {
         work.run(stop);
         return;
@@ -84,6 +85,7 @@ void KernelWork::HandOver::on_notify(core::Waiter& waiter) noexcept {
 
 NativeWork::Start KernelWork::start(bool measured) {
     measured_ = measured;
+    trace_ = trace_native_spawned(task);
     add_waiter(hand_over_);
     if (core::Pool::process().submit(*this, lane_)) {
         return Start::started;

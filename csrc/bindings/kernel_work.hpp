@@ -13,6 +13,7 @@
 #include <cstdint>
 
 #include "bindings/native_work.hpp"
+#include "bindings/trace.hpp"
 #include "bindings/wakeups.hpp"
 #include "core/pool.hpp"
 #include "core/task.hpp"
@@ -88,6 +89,7 @@ class KernelWork : public NativeWork, private core::Task {
     std::atomic<bool> stop_{false};
     const core::Lane lane_;
     bool measured_ = false;
+    TraceTicket trace_;
     HandOver hand_over_{*this};
     Ultimatum* ultimatum_ = nullptr;  ///< GIL
     core::TimePoint begin_{};

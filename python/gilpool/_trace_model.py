@@ -228,7 +228,7 @@ def _sort_in(
                 # What began before the trace is shown from its begin.
                 begin=max(begin, recording.begin),
                 end=max(end, begin + 1, recording.begin + 1),
-                outcome=_OUTCOMES[detail],
+                outcome="ran" if kind == _NATIVE else _OUTCOMES[detail],
                 native=kind == _NATIVE,
                 cpu=None if cpu < 0 else cpu,
                 asked=max(extra, recording.begin) if extra else None,

@@ -285,6 +285,18 @@ def test_tasks_spawned_by_tasks_have_arrows_from_their_slices(tmp_path: Path) ->
         assert slice_.begin <= rules.ns(start["ts"]) < slice_.end
 
 
+def test_a_kernel_has_a_slice_where_it_ran(tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    with trace(out):
+        gilpool.spawn(gilpool.kernels.sha256, bytes(1_000_000)).get()
+    recorded = rules.check(out)
+
+    (native,) = recorded.native
+    assert recorded.tasks == []
+    assert native.args["outcome"] == "ran"
+    assert set(recorded.arrows) == {native.args["task"]}
+
+
 NODES = st.recursive(
     st.sampled_from(["return", "raise", "sleep", "own sleep", "compute", "killed", "cancelled"]),
     lambda children: st.lists(children, max_size=4),

@@ -131,7 +131,9 @@ def show(trace: TraceFile, path: str, stream: IO[str]) -> None:
 def _sentence(trace: TraceFile) -> str:
     tasks = trace.tasks
     outcomes = Counter(task.outcome for task in tasks)
-    odd = [f"{count:,} {name}" for name, count in outcomes.items() if name != "returned"]
+    odd = [
+        f"{count:,} {name}" for name, count in outcomes.items() if name not in ("returned", "ran")
+    ]
     return (
         f"{len(tasks):,} tasks on {len(trace.lanes)} workers in {_time(trace.seconds)}"
         f"{' (' + ', '.join(odd) + ')' if odd else ''}; at most {_most(trace, 'busy'):,} at once, "
