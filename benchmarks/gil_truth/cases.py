@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import ctypes
+import functools
 import hashlib
 import json
 import lzma
@@ -30,6 +31,7 @@ from typing import Any
 
 import gilpool
 from benchmarks.busy import loops_for, loops_per_ms, spin
+from gilpool import kernels
 
 RELEASES = "releases"
 HOLDS = "holds"
@@ -79,6 +81,16 @@ def _pairs() -> Iterator[Case]:
     yield Case("sha256 of 1 MB", RELEASES, _calling(hashlib.sha256, data))
     yield Case("crc32 of 1,024 bytes", HOLDS, _calling(zlib.crc32, data[:1024]))
     yield Case("crc32 of 100 kB", RELEASES, _calling(zlib.crc32, data[:100_000]))
+    for kernel, what, argument in (
+        (kernels.crc32c, "of 1 MB", data),
+        (kernels.b64encode, "of 100 kB", data[:100_000]),
+        (kernels.count_words, "of 1 MB", data),
+        (kernels.count_primes, "below 100,000", 100_000),
+        (kernels.busy, "2 ms", 2),
+    ):
+        for truth in (HOLDS, RELEASES):
+            call = functools.partial(kernel, argument, release_gil=truth == RELEASES)
+            yield Case(f"kernel {kernel.__name__} {what}, {truth}", truth, call)
     loops = loops_for(1.0, loops_per_ms())
     yield Case("1 ms of Python", HOLDS, _calling(spin, loops))
     yield Case("1 ms of Python and sleep(0)", RELEASES, _calling(_spin_and_sleep, loops))

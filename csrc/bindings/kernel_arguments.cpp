@@ -57,6 +57,16 @@ bool HeldBuffer::hold_items(PyObject* value, const char* name, bool writable, in
     return true;
 }
 
+bool HeldBuffer::check_alignment(const char* name, std::size_t alignment) const {
+    // An array of numpy may begin anywhere; kernels read numbers where their type wants them. Where
+    // an empty one begins says nothing.
+    if (view_.len == 0 || reinterpret_cast<std::uintptr_t>(view_.buf) % alignment == 0) {
+        return true;
+    }
+    PyErr_Format(PyExc_ValueError, "%s must be aligned in memory", name);
+    return false;
+}
+
 char HeldBuffer::kind() const {
     const char* format = view_.format != nullptr ? view_.format : "B";
     if (*format == '@' || *format == '=' || *format == kNativeOrder) {
@@ -152,6 +162,12 @@ bool HeldText::hold(PyObject* value, const char* name, bool allow_bytes) {
         Py_ssize_t size = 0;
         const char* const utf8 = PyUnicode_AsUTF8AndSize(value, &size);
         if (utf8 == nullptr) {
+            return false;
+        }
+        if (allow_bytes && size != PyUnicode_GET_LENGTH(value)) {
+            // Which bytes it should stand for is the caller's to say.
+            PyErr_Format(PyExc_ValueError,
+                         "%s must be ASCII if it is a str; pass other text as bytes", name);
             return false;
         }
         text_ = {utf8, static_cast<std::size_t>(size)};

@@ -34,6 +34,9 @@ class HeldBuffer {
     /// BufferError or ValueError otherwise.
     bool hold_items(PyObject* value, const char* name, bool writable, int dimensions);
 
+    /// ValueError if the items do not begin at a multiple of `alignment`.
+    bool check_alignment(const char* name, std::size_t alignment) const;
+
     /// 'i' (signed), 'u' (unsigned) or 'f' (floating) if the items are native numbers, else 0.
     char kind() const;
 
@@ -60,7 +63,8 @@ bool index_argument(PyObject* value, const char* name, std::int64_t* number);
 bool index_argument(PyObject* value, const char* name, std::uint64_t* number);
 bool float_argument(PyObject* value, const char* name, double* number);
 
-/// UTF-8 of a str, or bytes as they are; owns a reference to the object.
+/// UTF-8 of a str, or bytes as they are; owns a reference to the object. Where bytes are allowed a
+/// str must be ASCII: ValueError otherwise.
 class HeldText {
   public:
     HeldText() = default;
@@ -102,7 +106,8 @@ struct Argument<std::span<T>> {
     bool take(PyObject* value, const char* name) {
         return held.hold_items(value, name, !std::is_const_v<T>, 1) &&
                (accepts(held) ||
-                raise_wrong_items(name, kKindOf<std::remove_const_t<T>>, sizeof(T)));
+                raise_wrong_items(name, kKindOf<std::remove_const_t<T>>, sizeof(T))) &&
+               held.check_alignment(name, alignof(T));
     }
     std::span<T> get() const {
         return {static_cast<T*>(held.view().buf), held.bytes() / sizeof(T)};
@@ -126,7 +131,8 @@ struct ShapedArgument {
         }
         return held.hold_items(value, name, kIsOutput, dimensions) &&
                (Argument<std::span<T>>::accepts(held) ||
-                raise_wrong_items(name, kKindOf<std::remove_const_t<T>>, sizeof(T)));
+                raise_wrong_items(name, kKindOf<std::remove_const_t<T>>, sizeof(T))) &&
+               held.check_alignment(name, alignof(T));
     }
 
     /// False with a ValueError set if the buffer has another shape.
@@ -201,7 +207,7 @@ struct Argument<double> {
     double number = 0;
 };
 
-/// A str (as UTF-8) or bytes.
+/// A str of ASCII, or bytes.
 template <>
 struct Argument<std::string_view> {
     bool take(PyObject* value, const char* name) { return held.hold(value, name, true); }

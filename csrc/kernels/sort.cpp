@@ -50,10 +50,11 @@ KeyOf<T> comparing_key_of(T value) noexcept {
     }
 }
 
-/// Buffers from elsewhere may start at any byte, and such numbers cannot be touched in place.
+/// Buffers from elsewhere may start at any byte, and such numbers cannot be touched in place; where
+/// an empty one starts says nothing.
 template <class T>
 bool aligned(std::span<T> values) noexcept {
-    return reinterpret_cast<std::uintptr_t>(values.data()) % alignof(T) == 0;
+    return values.empty() || reinterpret_cast<std::uintptr_t>(values.data()) % alignof(T) == 0;
 }
 
 const char* const kUnaligned = "the numbers are not aligned in memory";

@@ -11,6 +11,8 @@ Spawn anything, as easily as with gevent, on plain threads::
 
 Blocking calls overlap because C code that waits lets the GIL go; ``gilpool experiment`` shows on
 your own machine what happens when it does not.
+
+PYTEST_DONT_REWRITE: pytest, which loads the plugin, may find gilpool imported.
 """
 
 # General layout: `_core` is the compiled module (csrc/bindings) and everything that must touch

@@ -12,7 +12,7 @@ Installing gilpool is enough; nothing happens until a test uses the fixture `gil
 
 docs/gil-guide.md tells what the assertions prove, and how.
 
-PYTEST_DONT_REWRITE: there is no plain assert here, and pytest may find the package imported.
+PYTEST_DONT_REWRITE: there is no plain assert here, and pytest may find it imported.
 """
 
 # General layout: `plugin` is what pytest loads and nothing but hooks; `_gil` is the class of the

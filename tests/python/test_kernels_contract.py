@@ -31,14 +31,6 @@ def material() -> Iterator[Material]:
         yield made
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _reactor_stays() -> Iterator[None]:
-    """Keeps the reactor's thread, which lingers for 10 s, from counting as left behind."""
-    far_away = gilpool.spawn_later(3600, int)
-    yield
-    far_away.kill()
-
-
 @pytest.fixture(params=ALL)
 def kernel(request: pytest.FixtureRequest) -> Any:
     return _core._kernels[request.param]

@@ -110,6 +110,14 @@ def test_invalid_patterns_are_value_errors(pattern: str) -> None:
         kernels.find_all(pattern, b"abc")
 
 
+@needs_re2
+def test_a_pattern_of_other_letters_is_given_as_bytes() -> None:
+    """Which bytes the letters stand for is for the caller to say: "[\u00e9]" would be two bytes."""
+    with pytest.raises(ValueError, match="pattern must be ASCII"):
+        kernels.count_matches("\u00e9", b"")
+    assert kernels.count_matches("\u00e9".encode(), "caf\u00e9".encode()) == 1
+
+
 # --- digests ---
 
 
@@ -244,6 +252,9 @@ def test_matmul_refuses_before_any_work() -> None:
         kernels.matmul(a, b, matrix([[0.0]]).toreadonly())
     with pytest.raises(ValueError, match="2 dimensions"):
         kernels.matmul(array.array("d", [1.0]), b)
+    unaligned = memoryview(bytearray(9))[1:].cast("d", [1, 1])
+    with pytest.raises(ValueError, match="b must be aligned"):
+        kernels.matmul(b, unaligned)
     with pytest.raises(TypeError, match="float64"):
         kernels.matmul(memoryview(bytearray(4)).cast("f", [1, 1]), b)
 

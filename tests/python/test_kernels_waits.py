@@ -17,14 +17,6 @@ from gilpool import kernels
 PATIENCE = 20.0
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _reactor_stays() -> Iterator[None]:
-    """Keeps the reactor's thread, which lingers for 10 s, from counting as left behind."""
-    far_away = gilpool.spawn_later(3600, int)
-    yield
-    far_away.kill()
-
-
 @pytest.fixture
 def pipe() -> Iterator[tuple[int, int]]:
     reader, writer = os.pipe()

@@ -51,6 +51,7 @@ _SOCKETS = """\
 import socket
 left, right = map(stack.enter_context, socket.socketpair())
 """
+_KERNELS = "from gilpool import kernels; data = bytes(1_000_000)"
 
 TABLE = (
     # Waiting.
@@ -101,8 +102,10 @@ TABLE = (
     # The same C function twice: ctypes releases the GIL for a CDLL, and keeps it for a PyDLL.
     SuiteCall("CDLL(None).usleep(1_000)", "from ctypes import CDLL", "releases"),
     SuiteCall("PyDLL(None).usleep(1_000)", "from ctypes import PyDLL", "holds"),
-    # gilpool's own pair.
+    # gilpool's own pairs.
     SuiteCall("gilpool.sleep_nogil(1)", "import gilpool", "releases"),
     SuiteCall("gilpool.sleep_gil(1)", "import gilpool", "holds"),
+    SuiteCall("kernels.crc32c(data)  # 1 MB", _KERNELS, "releases"),
+    SuiteCall("kernels.crc32c(data, release_gil=False)  # 1 MB", _KERNELS, "holds"),
 )
 """Every call, in the order in which they are measured."""
