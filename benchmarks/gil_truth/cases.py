@@ -81,13 +81,14 @@ def _pairs() -> Iterator[Case]:
     yield Case("sha256 of 1 MB", RELEASES, _calling(hashlib.sha256, data))
     yield Case("crc32 of 1,024 bytes", HOLDS, _calling(zlib.crc32, data[:1024]))
     yield Case("crc32 of 100 kB", RELEASES, _calling(zlib.crc32, data[:100_000]))
-    for kernel, what, argument in (
+    kernel_calls: list[tuple[Callable[..., object], str, object]] = [
         (kernels.crc32c, "of 1 MB", data),
         (kernels.b64encode, "of 100 kB", data[:100_000]),
         (kernels.count_words, "of 1 MB", data),
         (kernels.count_primes, "below 100,000", 100_000),
         (kernels.busy, "2 ms", 2),
-    ):
+    ]
+    for kernel, what, argument in kernel_calls:
         for truth in (HOLDS, RELEASES):
             call = functools.partial(kernel, argument, release_gil=truth == RELEASES)
             yield Case(f"kernel {kernel.__name__} {what}, {truth}", truth, call)
