@@ -15,6 +15,7 @@
 #include "bindings/gil.hpp"
 #include "bindings/spinning.hpp"
 #include "core/clock.hpp"
+#include "core/native_thread.hpp"
 #include "core/service_thread.hpp"
 
 namespace gilpool::bindings {
@@ -69,7 +70,7 @@ std::atomic<int> g_asker{0};
 
 /// Asks for the GIL once.
 void ask(void*) {
-    g_asker.store(static_cast<int>(syscall(SYS_gettid)));
+    g_asker.store(static_cast<int>(core::kernel_id()));
     PyGILState_Release(PyGILState_Ensure());
 }
 

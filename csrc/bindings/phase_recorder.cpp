@@ -2,8 +2,6 @@
 #include "bindings/phase_recorder.hpp"
 
 #include <pybind11/stl.h>
-#include <signal.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
@@ -13,6 +11,7 @@
 
 #include "bindings/compat.hpp"
 #include "bindings/gil.hpp"
+#include "core/native_thread.hpp"
 
 namespace gilpool::bindings {
 
@@ -23,10 +22,6 @@ namespace {
 constexpr std::chrono::milliseconds kLookEvery{1};
 constexpr std::array kPhaseNames{"waiting", "held", "released", "end"};
 
-int native_thread_id() {
-    return static_cast<int>(syscall(SYS_gettid));
-}
-
 }  // namespace
 
 PhaseRecorder::PhaseRecorder(int threads, int fd, int row, bool gate)
@@ -35,13 +30,8 @@ PhaseRecorder::PhaseRecorder(int threads, int fd, int row, bool gate)
         throw std::invalid_argument("threads must be at least 1");
     }
     calls_.resize(static_cast<std::size_t>(threads));
-    // The watcher leaves signals to Python's main thread; it inherits the mask.
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    const core::SignalsBlocked blocked;  // the watcher leaves signals to Python's main thread
     watcher_ = std::thread([this] { watch(); });
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 PhaseRecorder::~PhaseRecorder() {
@@ -89,7 +79,7 @@ void PhaseRecorder::spawned(int index) {
 void PhaseRecorder::wait_at_gate(int index) {
     const Released released;
     std::unique_lock lock(mutex_);
-    calls_[static_cast<std::size_t>(index)].thread_id = native_thread_id();
+    calls_[static_cast<std::size_t>(index)].thread_id = static_cast<int>(core::kernel_id());
     if (++arrived_ == static_cast<int>(calls_.size())) {
         // Everybody wants the GIL from this moment on, whenever the kernel lets them run.
         const core::TimePoint now = core::monotonic_now();
@@ -113,7 +103,7 @@ PyObject* PhaseRecorder::run(int index, PyObject* function, PyObject* args) {
     Call& call = calls_[static_cast<std::size_t>(index)];
     {
         const std::lock_guard lock(mutex_);
-        call.thread_id = native_thread_id();
+        call.thread_id = static_cast<int>(core::kernel_id());
         call.state = PyThreadState_Get();
         stamp(index, Phase::held, core::monotonic_now());
     }

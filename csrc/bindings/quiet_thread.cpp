@@ -1,16 +1,13 @@
-// bindings/quiet_thread.cpp: signal mask, joins, timer slack and random naps.
+// bindings/quiet_thread.cpp: start, joins, timer slack and random naps.
 #include "bindings/quiet_thread.hpp"
 
 #ifdef __linux__
 #include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 #endif
-
-#include <csignal>
 
 #include "bindings/gil.hpp"
 #include "core/clock.hpp"
+#include "core/native_thread.hpp"
 
 namespace gilpool::bindings {
 
@@ -24,16 +21,8 @@ constexpr std::chrono::milliseconds kJoinSlice{20};
 bool QuietThread::start(Function function, void* context) {
     function_ = function;
     context_ = context;
-    sigset_t blocked;
-    sigfillset(&blocked);
-    for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL}) {
-        sigdelset(&blocked, fault);
-    }
-    // The new thread inherits the mask, so that it never runs with a signal unblocked.
-    sigset_t before;
-    pthread_sigmask(SIG_SETMASK, &blocked, &before);
+    const core::SignalsBlocked blocked;
     running_ = pthread_create(&thread_, nullptr, &QuietThread::enter, this) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
     return running_;
 }
 
@@ -60,14 +49,6 @@ void* QuietThread::enter(void* self) {
     thread.function_(thread.context_);
     thread.done_.release();
     return nullptr;
-}
-
-pid_t native_thread_id() {
-#ifdef __linux__
-    return static_cast<pid_t>(syscall(SYS_gettid));
-#else
-    return 0;
-#endif
 }
 
 Naps::Naps(std::chrono::nanoseconds shortest, std::chrono::nanoseconds longest)

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <pthread.h>
-#include <sys/types.h>
 
 #include <chrono>
 #include <cstdint>
@@ -40,9 +39,6 @@ class QuietThread {
     std::binary_semaphore done_{0};
     bool running_ = false;
 };
-
-/// The kernel's number of the calling thread.
-pid_t native_thread_id();
 
 /// Naps of random length within bounds, so that they fall into step with nothing. Made on the
 /// thread that takes them: its timers become as exact as the kernel can.

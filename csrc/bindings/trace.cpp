@@ -1,9 +1,6 @@
 // bindings/trace.cpp: what the hooks write down.
 #include "bindings/trace.hpp"
 
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
 #include <new>
@@ -14,6 +11,7 @@
 #include "bindings/task_type.hpp"
 #include "bindings/trace_names.hpp"
 #include "bindings/trace_session.hpp"
+#include "core/native_thread.hpp"
 
 namespace gilpool::bindings {
 
@@ -58,7 +56,7 @@ std::int64_t now() {
 Thread* own_thread() {
     if (t_membership.thread == nullptr) {
         try {
-            t_membership.thread = trace_log().enter(static_cast<int>(syscall(SYS_gettid)));
+            t_membership.thread = trace_log().enter(static_cast<int>(core::kernel_id()));
         } catch (const std::bad_alloc&) {
             note_lost_record();
         }
@@ -262,7 +260,7 @@ void TracedNativeWork::end() const {
     record.cpu = -1;
     record.number = ticket_.number;
     record.name = ticket_.name;
-    record.detail = static_cast<std::uint8_t>(outcome_);
+    record.detail = static_cast<std::uint8_t>(TraceOutcome::returned);
     write(record);
 }
 

@@ -147,16 +147,12 @@ class TracedNativeWork {
     TracedNativeWork(const TracedNativeWork&) = delete;
     TracedNativeWork& operator=(const TracedNativeWork&) = delete;
 
-    /// It did not end well.
-    void failed() { outcome_ = TraceOutcome::raised; }
-
   private:
     static std::int64_t begin();
     void end() const;
 
     const TraceTicket ticket_;
     const std::int64_t begin_;
-    TraceOutcome outcome_ = TraceOutcome::returned;
 };
 
 /// Before its thread state goes: the calling thread is not looked at any more.

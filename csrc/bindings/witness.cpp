@@ -2,6 +2,7 @@
 #include "bindings/witness.hpp"
 
 #include "core/clock.hpp"
+#include "core/native_thread.hpp"
 
 namespace gilpool::bindings {
 
@@ -25,7 +26,7 @@ void Witness::stop() {
 void Witness::run() {
     PyThreadState* const state = PyThreadState_New(interpreter_);
     state_ = state;
-    native_id_ = native_thread_id();
+    native_id_ = static_cast<pid_t>(core::kernel_id());
     ready_.release();
     Naps naps(shortest_nap_, longest_nap_);
     bool stopping = false;
