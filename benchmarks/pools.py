@@ -16,7 +16,15 @@ from dataclasses import dataclass
 from multiprocessing.pool import ThreadPool
 from typing import Any
 
-from benchmarks.declare import Check, Contestant, Outcome, Requirement, Tuned, UnavailableError
+from benchmarks.declare import (
+    Check,
+    Contestant,
+    Outcome,
+    Requirement,
+    Size,
+    Tuned,
+    UnavailableError,
+)
 from benchmarks.honesty import spawn_returns_at_once, spawn_seconds
 from benchmarks.measure import SystemClock, measure
 
@@ -28,6 +36,9 @@ BETAPOOL = Requirement("betapool", "pip install betapool")
 
 #: Distributions whose versions belong beside the figures.
 PACKAGES = ("gilpool", "gevent", "tbb4py", "betapool")
+
+#: Widths among which a peer is tuned for tasks that are next to nothing.
+WIDTHS = {Size.QUICK: (1, 4), Size.DEFAULT: (1, 2, 4, 8), Size.FULL: (1, 2, 4, 8, 32, 128, 512)}
 
 Task = Callable[[], Any]
 

@@ -12,6 +12,7 @@ from benchmarks.distribution import percentile
 from benchmarks.honesty import checks_for, evidence_of
 from benchmarks.pools import (
     PACKAGES,
+    WIDTHS,
     Kind,
     OpenPool,
     betapool_pool,
@@ -27,7 +28,6 @@ from benchmarks.pools import (
 )
 
 TRIPS = {Size.QUICK: 300, Size.DEFAULT: 5_000, Size.FULL: 10_000}
-WIDTHS = {Size.QUICK: (1, 4), Size.DEFAULT: (1, 2, 4, 8), Size.FULL: (1, 2, 4, 8, 32, 128, 512)}
 
 EXECUTOR = "ThreadPoolExecutor"
 OURS = "gilpool, Pool"

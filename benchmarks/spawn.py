@@ -24,6 +24,7 @@ from benchmarks.declare import (
 from benchmarks.honesty import checks_for, evidence_of
 from benchmarks.pools import (
     PACKAGES,
+    WIDTHS,
     Kind,
     OpenPool,
     contestant,
@@ -36,7 +37,6 @@ from benchmarks.pools import (
 )
 
 TASKS = {Size.QUICK: 2_000, Size.DEFAULT: 100_000, Size.FULL: 100_000}
-WIDTHS = {Size.QUICK: (1, 4), Size.DEFAULT: (1, 2, 4, 8), Size.FULL: (1, 2, 4, 8, 32, 128, 512)}
 
 #: Every so many calls, one tells its thread; it is as cheap as an empty one.
 STRIDE = 500
