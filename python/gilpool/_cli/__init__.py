@@ -13,6 +13,7 @@ General layout:
     plain.py         the display without rich or without a terminal
     live.py          the live display (needs rich)
     plot.py          the picture (needs matplotlib)
+    drawing.py       what this and the picture of a trace have in common
     report.py        the `--json` object
     check.py         subcommand `check`: its options, what is measured, how the outcome is judged
     check_target.py  from words on the command line to a call that can be measured

@@ -10,44 +10,29 @@ space is the time saved.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import groupby
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
+from gilpool._cli.drawing import INK, PALE_INK, Look, new_figure, rendered
 from gilpool._cli.model import Phase, RowResult, Session, Timeline
 from gilpool._cli.rows import HELD_AT_LEAST
 from gilpool._cli.table import machine_line
 
-
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """How one phase is drawn: told apart by lightness and texture as well as by hue."""
-
-    label: str
-    face: str
-    hatch: str | None = None
-    edge: str = "none"
-
-
-_LOOKS: dict[Phase, _Look] = {
-    "held": _Look("in the call, holding the GIL", "#D55E00"),
-    "released": _Look("in the call, GIL released", "#56B4E9"),
-    "waiting": _Look("ready, but waiting for the GIL", "#F2F2F2", "////", "#C4C4C4"),
+_LOOKS: dict[Phase, Look] = {
+    "held": Look("in the call, holding the GIL", "#D55E00"),
+    "released": Look("in the call, GIL released", "#56B4E9"),
+    "waiting": Look("ready, but waiting for the GIL", "#F2F2F2", "////", "#C4C4C4"),
 }
 _LABELS_WITHOUT_GIL: dict[Phase, str] = {
     "held": "in the call, attached (there is no GIL)",
     "released": "in the call, detached",
     "waiting": "ready, but not begun",
 }
-_INK = "#222222"
-_PALE_INK = "#707070"
 
 _WIDTH_IN = 9.6
 _BAR_SHARE = 0.78
@@ -64,10 +49,7 @@ _LABELLED_THREADS = 12
 
 def render(session: Session, file_format: str) -> bytes:
     """Draws a finished session as "png" or "svg"."""
-    output = io.BytesIO()
-    metadata = {"Date": None} if file_format == "svg" else None
-    draw(session).savefig(output, format=file_format, dpi=160, metadata=metadata)
-    return output.getvalue()
+    return rendered(draw(session), file_format)
 
 
 def draw(session: Session) -> Figure:
@@ -76,8 +58,7 @@ def draw(session: Session) -> Figure:
     height = _HEADER_IN + _FOOTER_IN
     for pair in pairs:
         height += _AXIS_IN + sum(_TITLE_IN + _panel_height(result) for result in pair)
-    figure = Figure(figsize=(_WIDTH_IN, height), facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = new_figure(_WIDTH_IN, height)
     _draw_header(figure, height, gil_enabled=session.gil_enabled)
     top = height - _HEADER_IN
     for pair in pairs:
@@ -89,7 +70,7 @@ def draw(session: Session) -> Figure:
             _draw_panel(axes, result, until, label_time=result is pair[-1])
         top -= _AXIS_IN
     figure.text(
-        0.02, 0.12 / height, machine_line(session.machine), fontsize=8, color=_PALE_INK, va="bottom"
+        0.02, 0.12 / height, machine_line(session.machine), fontsize=8, color=PALE_INK, va="bottom"
     )
     return figure
 
@@ -146,7 +127,7 @@ def _draw_header(figure: Figure, height: float, *, gil_enabled: bool) -> None:
         else "Without the GIL nobody waits for anybody",
         fontsize=16,
         fontweight="bold",
-        color=_INK,
+        color=INK,
         va="top",
     )
     figure.text(
@@ -155,7 +136,7 @@ def _draw_header(figure: Figure, height: float, *, gil_enabled: bool) -> None:
         "Each bar is one OS thread that makes one call; all are ready at 0 s. "
         "The dashed line is the length of one call.",
         fontsize=10.5,
-        color=_INK,
+        color=INK,
         va="top",
     )
     figure.legend(
@@ -175,7 +156,7 @@ def _draw_header(figure: Figure, height: float, *, gil_enabled: bool) -> None:
         handlelength=2.2,
         handleheight=1.0,
         columnspacing=2.2,
-        labelcolor=_INK,
+        labelcolor=INK,
     )
 
 
@@ -186,13 +167,13 @@ def _draw_panel(axes: Axes, result: RowResult, until: float, *, label_time: bool
     for position, timelines in enumerate(lines):
         for timeline in timelines:
             _draw_bar(axes, timeline, position, result.start_ns)
-    axes.axvline(result.row.ideal, color=_INK, linewidth=1.0, linestyle=(0, (4, 3)))
+    axes.axvline(result.row.ideal, color=INK, linewidth=1.0, linestyle=(0, (4, 3)))
     _draw_title(axes, *title(result))
     _dress(axes, [timelines[0].native_id for timelines in lines], label_time=label_time)
 
 
 def _draw_title(axes: Axes, fact: str, meaning: str) -> None:
-    bold = axes.set_title(fact, loc="left", fontsize=10.5, fontweight="bold", color=_INK, pad=5)
+    bold = axes.set_title(fact, loc="left", fontsize=10.5, fontweight="bold", color=INK, pad=5)
     axes.annotate(
         meaning,
         xy=(1, 0),
@@ -201,7 +182,7 @@ def _draw_title(axes: Axes, fact: str, meaning: str) -> None:
         textcoords="offset points",
         va="bottom",
         fontsize=10.5,
-        color=_INK,
+        color=INK,
         annotation_clip=False,
     )
 
@@ -229,7 +210,7 @@ def _dress(axes: Axes, native_ids: Sequence[int | None], *, label_time: bool) ->
     step = -(-len(native_ids) // _LABELLED_THREADS)
     labelled = range(0, len(native_ids), step)
     axes.set_yticks(list(labelled), [f"thread {native_ids[position]}" for position in labelled])
-    axes.tick_params(axis="both", length=0, labelsize=9, labelcolor=_INK)
+    axes.tick_params(axis="both", length=0, labelsize=9, labelcolor=INK)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 2.5, 5, 10]))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g} s")
     axes.tick_params(axis="x", labelbottom=label_time)

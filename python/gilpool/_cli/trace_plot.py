@@ -6,37 +6,22 @@ pyplot and no global state, so it may be called from any thread.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
+from gilpool._cli.drawing import INK, PALE_INK, Look, new_figure, rendered
 from gilpool._cli.trace_read import Lane, State, Stretch, TraceFile
 
-
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """How one state is drawn: told apart by lightness and texture as well as by hue."""
-
-    label: str
-    face: str
-    hatch: str | None = None
-    edge: str = "none"
-
-
-_LOOKS: dict[State, _Look] = {
-    "held": _Look("in a task, holding the GIL", "#D55E00"),
-    "released": _Look("in a task, GIL released", "#56B4E9"),
-    "waiting": _Look("waiting for the GIL", "#F2F2F2", "////", "#B4B4B4"),
-    "unseen": _Look("in a task too short to be looked at", "#8C8C8C"),
+_LOOKS: dict[State, Look] = {
+    "held": Look("in a task, holding the GIL", "#D55E00"),
+    "released": Look("in a task, GIL released", "#56B4E9"),
+    "waiting": Look("waiting for the GIL", "#F2F2F2", "////", "#B4B4B4"),
+    "unseen": Look("in a task too short to be looked at", "#8C8C8C"),
 }
-_INK = "#222222"
-_PALE_INK = "#707070"
 _GRID = "#E4E4E4"
 _QUEUE, _BUSY = "#0072B2", "#009E73"
 
@@ -60,10 +45,7 @@ _CHARACTERS_ACROSS = 150
 
 def render(trace: TraceFile, file_format: str) -> bytes:
     """Draws a trace as "png" or "svg"."""
-    output = io.BytesIO()
-    metadata = {"Date": None} if file_format == "svg" else None
-    draw(trace).savefig(output, format=file_format, dpi=160, metadata=metadata)
-    return output.getvalue()
+    return rendered(draw(trace), file_format)
 
 
 def draw(trace: TraceFile) -> Figure:
@@ -71,8 +53,7 @@ def draw(trace: TraceFile) -> Figure:
     lanes = _busiest(trace.lanes)
     lanes_in = min(_TALLEST_LANES_IN, _LANE_IN * max(3, len(lanes)))
     height = _HEADER_IN + lanes_in + _GAP_IN + _COUNTERS_IN + _FOOTER_IN
-    figure = Figure(figsize=(_WIDTH_IN, height), facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = new_figure(_WIDTH_IN, height)
     _draw_header(figure, height, trace)
     width = _RIGHT - _LEFT
     counters_bottom = _FOOTER_IN / height
@@ -87,7 +68,7 @@ def draw(trace: TraceFile) -> Figure:
         note += f" {hidden} workers that did least are not shown."
     if trace.dropped:
         note += f" {trace.dropped:,} events did not fit and are missing."
-    figure.text(0.02, 0.12 / height, note, fontsize=8, color=_PALE_INK, va="bottom")
+    figure.text(0.02, 0.12 / height, note, fontsize=8, color=PALE_INK, va="bottom")
     return figure
 
 
@@ -108,7 +89,7 @@ def _draw_header(figure: Figure, height: float, trace: TraceFile) -> None:
         f"What {tasks:,} tasks did with the GIL",
         fontsize=16,
         fontweight="bold",
-        color=_INK,
+        color=INK,
         va="top",
     )
     figure.text(
@@ -117,7 +98,7 @@ def _draw_header(figure: Figure, height: float, trace: TraceFile) -> None:
         f"{trace.program}, {_seconds(trace.seconds)}: each lane is one native thread of the pool. "
         "One orange bar at any moment, that is the GIL.",
         fontsize=10.5,
-        color=_INK,
+        color=INK,
         va="top",
     )
     used = {stretch.state for lane in trace.lanes for stretch in lane.stretches()}
@@ -138,7 +119,7 @@ def _draw_header(figure: Figure, height: float, trace: TraceFile) -> None:
         handlelength=2.2,
         handleheight=1.0,
         columnspacing=2.0,
-        labelcolor=_INK,
+        labelcolor=INK,
     )
 
 
@@ -193,14 +174,14 @@ def _label_tasks(axes: Axes, lane: Lane, position: int, seconds: float) -> None:
             position,
             name if len(name) <= room else name[: room - 1] + "\N{HORIZONTAL ELLIPSIS}",
             fontsize=7.5,
-            color=_INK,
+            color=INK,
             va="center",
             clip_on=True,
         )
         axes.plot(
             [task.begin, task.begin],
             [position - _BAR_SHARE / 2, position + _BAR_SHARE / 2],
-            color=_INK,
+            color=INK,
             linewidth=0.7,
             solid_capstyle="butt",
         )
@@ -222,7 +203,7 @@ def _draw_counters(axes: Axes, trace: TraceFile) -> None:
     axes.set_ylim(0, top * 1.12)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=3, integer=True))
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-    axes.set_title("tasks", loc="left", fontsize=9, color=_INK, pad=3)
+    axes.set_title("tasks", loc="left", fontsize=9, color=INK, pad=3)
     if trace.counters:
         axes.legend(
             loc="lower right",
@@ -232,7 +213,7 @@ def _draw_counters(axes: Axes, trace: TraceFile) -> None:
             fontsize=9,
             handlelength=1.4,
             borderaxespad=0.2,
-            labelcolor=_INK,
+            labelcolor=INK,
         )
     _dress(axes)
 
@@ -241,7 +222,7 @@ def _dress(axes: Axes) -> None:
     """Names the time, and takes away every line that says nothing."""
     span = axes.get_xlim()[1]
     unit, size = ("s", 1.0) if span >= 1 else ("ms", 1e-3)
-    axes.tick_params(axis="both", length=0, labelsize=9, labelcolor=_INK)
+    axes.tick_params(axis="both", length=0, labelsize=9, labelcolor=INK)
     # Round numbers of the unit: ticks are chosen in what is shown.
     locator = MaxNLocator(nbins=9, steps=[1, 2, 2.5, 5, 10])
     axes.set_xticks([tick * size for tick in locator.tick_values(0, span / size)])
