@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import statistics
 import threading
 import time
 
@@ -83,7 +84,9 @@ def test_counters_only_grow_and_stay_after_the_end() -> None:
 
 
 def test_a_meter_costs_next_to_nothing() -> None:
-    """In CPU time, which other processes do not add to; the exact figure is a benchmark's."""
+    """In CPU time, which other processes do not add to, and as medians of neighbours, as the speed
+    of a shared core changes by a tenth and more. The exact figure is a benchmark's; this bound is
+    for a meter that competes for the GIL or spins."""
 
     def spin() -> float:
         began = time.thread_time()
@@ -91,16 +94,17 @@ def test_a_meter_costs_next_to_nothing() -> None:
             pass
         return time.thread_time() - began
 
-    without, beside, meters = [], [], []
-    for _ in range(15):
-        without.append(spin())
+    slowdowns, meters = [], []
+    for _ in range(25):
+        before = spin()
         with Meter() as meter:
             process, thread = time.process_time(), time.thread_time()
-            beside.append(spin())
+            beside = spin()
             time.sleep(0.02)
             others = (time.process_time() - process) - (time.thread_time() - thread)
             meters.append(others / meter.elapsed)
-    assert min(beside) <= 1.1 * min(without)
+        slowdowns.append(2 * beside / (before + spin()))
+    assert statistics.median(slowdowns) < 1.25
     assert min(meters) < 0.05
 
 
