@@ -1,13 +1,20 @@
-"""What Pool and Group do with all of their tasks at once: kill, killone, errors after a join."""
+"""What Pool and Group do with all of their tasks at once: kill, `with`, errors after a join."""
 
+import warnings
 import weakref
 from collections.abc import Iterable, Iterator
-from typing import Any
+from types import TracebackType
+from typing import Any, Final, TypeVar
 
 from gilpool import _core
 from gilpool._core import Task, TaskExit
 from gilpool._deadline import Deadline
 from gilpool._waiting import KillWith, is_ready, raise_error_of, request_kill, wait
+
+_Self = TypeVar("_Self", bound="Collective")
+
+_LEAVE_WITHIN: Final = 5.0
+"""Seconds a `with` block left by an exception waits for the tasks that run."""
 
 
 class Collective:
@@ -107,6 +114,41 @@ class Collective:
         """
         if task in self and self._not_dying_yet([task]):
             task.kill(exception, block=block, timeout=timeout)
+
+    def _cancel_queued(self) -> None:
+        """End what has not begun, at once where that is possible; killing it does so, too."""
+
+    def __enter__(self: _Self) -> _Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if exc_type is not None:
+            self._leave(exc_type)
+            return
+        try:
+            self.join()
+        except BaseException as error:
+            # A task that joins what it is in has made a mistake, and the others go on.
+            if _core.getcurrent() not in set(self):
+                self._leave(type(error))
+            raise
+
+    def _leave(self, reason: type[BaseException]) -> None:
+        """End all tasks, within reason, because the block was left by an exception."""
+        self._cancel_queued()
+        self.kill(block=False)
+        if not self.join(timeout=_LEAVE_WITHIN):
+            stuck = ", ".join(sorted(getattr(task, "name", repr(task)) for task in self))
+            warnings.warn(
+                f"{self!r} was left by {reason.__name__} while tasks still run: {stuck}",
+                RuntimeWarning,
+                stacklevel=3,
+            )
 
 
 def raise_first_error(tasks: Iterable[object]) -> None:

@@ -27,6 +27,9 @@ class Group(Collective, MappingMixin):
     Args:
         tasks: Tasks to begin with.
 
+    As a context manager it joins when left normally and, like a pool, kills when left by an
+    exception.
+
     A group is always true. ``len`` counts its tasks; ``in`` and iteration see the same ones.
 
     Thread safety: every method may be called from any thread.

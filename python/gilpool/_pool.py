@@ -1,8 +1,6 @@
 """Pool: gevent's words on native threads, and the default pool behind gilpool.spawn."""
 
-import warnings
 from collections.abc import Callable, Iterable, Iterator
-from types import TracebackType
 from typing import Any, Final, ParamSpec, TypeVar
 
 from gilpool import _core
@@ -15,10 +13,6 @@ from gilpool._members import Members, remove, track, untrack
 
 _T = TypeVar("_T")
 _P = ParamSpec("_P")
-_Self = TypeVar("_Self", bound="Pool")
-
-_LEAVE_WITHIN: Final = 5.0
-"""Seconds a `with Pool()` left by an exception waits for the tasks that run."""
 
 
 # What the native pool has wins over the mix-ins' declarations of the same.
@@ -46,9 +40,9 @@ class Pool(_core.Pool, Collective, MappingMixin):
         daemon: Whether the interpreter's exit cancels and abandons the tasks instead of running
             them to their end. May be set later, too.
 
-    As a context manager it joins when left normally. Left by an exception it cancels what is
-    queued, asks what runs to end (see ``Task.kill``), waits up to 5 s for it, and then warns
-    (RuntimeWarning) with the names of what is stuck.
+    As a context manager it joins when left normally. Left by an exception, Ctrl-C during that join
+    included, it cancels what is queued, asks what runs to end (see ``Task.kill``), waits up to 5 s
+    for it, and then warns (RuntimeWarning) with the names of what is stuck.
 
     A pool is always true. ``len`` counts its tasks, queued and running; ``in`` and iteration see
     the same ones.
@@ -215,28 +209,6 @@ class Pool(_core.Pool, Collective, MappingMixin):
         if self._take_slot(timeout):
             self._return_slot()
         return self.free_count()
-
-    def __enter__(self: _Self) -> _Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if exc_type is None:
-            self.join()
-            return
-        self._cancel_queued()
-        self.kill(block=False)
-        if not self.join(timeout=_LEAVE_WITHIN):
-            stuck = ", ".join(sorted(getattr(task, "name", repr(task)) for task in self))
-            warnings.warn(
-                f"{self!r} was left by {exc_type.__name__} while tasks still run: {stuck}",
-                RuntimeWarning,
-                stacklevel=2,
-            )
 
 
 default_pool: Final = Pool(name="default")

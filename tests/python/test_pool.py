@@ -212,7 +212,7 @@ def test_context_left_by_an_exception_cancels_and_stops() -> None:
 def test_context_left_by_an_exception_warns_of_what_is_stuck(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("gilpool._pool._LEAVE_WITHIN", 0.05)
+    monkeypatch.setattr("gilpool._collective._LEAVE_WITHIN", 0.05)
     pool = gilpool.Pool()
     blocked = Blocked(pool)
 

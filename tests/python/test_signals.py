@@ -99,3 +99,45 @@ def test_handlers_run_during_a_wait_and_the_wait_goes_on(run_script: Script) -> 
     """)
 
     assert (result.returncode, result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("kind", ["Pool(2)", "Group()"])
+def test_ctrl_c_at_the_end_of_a_with_block_stops_what_runs_there(
+    run_script: Script, kind: str
+) -> None:
+    """The block is over and Ctrl-C meets its join; a second one ends the wait for the rest."""
+    result = run_script(f"""
+        import gilpool, os, signal, threading, time, warnings
+        gilpool.default_pool.daemon = True
+        begun, release = threading.Event(), threading.Lock()
+        release.acquire()
+
+        def foreign():
+            begun.set()
+            release.acquire()
+
+        def interrupt():
+            begun.wait()
+            for _ in range(2):
+                time.sleep(0.1)
+                os.kill(os.getpid(), signal.SIGINT)
+
+        pool = gilpool.{kind}
+        threading.Thread(target=interrupt).start()
+        begin = time.monotonic()
+        try:
+            with pool:
+                tasks = [pool.spawn(gilpool.sleep, 1000), pool.spawn(foreign)]
+        except KeyboardInterrupt as error:
+            assert isinstance(error.__context__, KeyboardInterrupt), "the second one ends the wait"
+        else:
+            raise SystemExit("not interrupted")
+        assert time.monotonic() - begin < 4, "a second Ctrl-C need not wait for foreign code"
+        assert isinstance(tasks[0].get(timeout=10), gilpool.TaskExit)
+        assert not tasks[1].ready()
+        release.release()
+        assert isinstance(tasks[1].get(timeout=10), gilpool.TaskExit)
+        assert pool.join(10)
+    """)
+
+    assert (result.returncode, result.stderr) == (0, "")
