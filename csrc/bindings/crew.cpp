@@ -9,6 +9,7 @@
 
 #include "bindings/gil.hpp"
 #include "bindings/pool_type.hpp"
+#include "bindings/task_type.hpp"
 
 namespace gilpool::bindings {
 
@@ -92,7 +93,7 @@ bool post_to_crew(PoolObject* pool, core::Pool::Function function) {
             return core::Pool::process().post(function, nullptr, core::Lane::blocking);
         }
         if (pool->size >= 0) {
-            const Py_ssize_t most = std::max<Py_ssize_t>(pool->size + pool->lent, 1);
+            const Py_ssize_t most = std::max<Py_ssize_t>(pool->size + pool->lent, crew->busy() + 1);
             crew->workers().resize(0, static_cast<std::size_t>(most));
         }
         return crew->workers().post(function, crew, core::Lane::blocking);
@@ -118,6 +119,12 @@ void set_own_crew(Crew* crew) {
 
 Crew* own_crew() {
     return t_own_crew;
+}
+
+void forget_crew_workers() {
+    for (const std::shared_ptr<Crew>& crew : living_crews()) {
+        crew->forget_workers(crew.get() == t_own_crew && current_task() != nullptr);
+    }
 }
 
 void add_crews_to(core::PoolStats& stats) {

@@ -8,6 +8,12 @@
 // for the same admission to say as for everybody else's tasks.
 //
 // At most as many threads as the pool has slots exist; one more for each task that lends its slot.
+//
+// Invariant: whoever is sent for comes. The worker sent for is the spare of the whole process (see
+// admission.hpp), so all pools would stand still until one of a crew that is busy came back. What
+// has been queued may begin though more tasks run than there are slots: it was queued in the slot
+// of a task that has taken it back since, of one that was discarded, or before the pool shrank. So
+// there may always be one thread more than are running tasks.
 #pragma once
 
 #include <Python.h>
@@ -32,9 +38,18 @@ class Crew {
     /// The name of its next thread.
     std::string next_thread_name();
 
+    /// How many of its workers are running a task.
+    int busy() const { return busy_; }
+    void begin_task() { ++busy_; }
+    void end_task() { --busy_; }
+
+    /// In a forked child: the workers are the parent's, but for the one that forked, if it was.
+    void forget_workers(bool forked_by_one) { busy_ = forked_by_one ? 1 : 0; }
+
   private:
     const std::string name_;
     std::atomic<unsigned> threads_named_{0};
+    int busy_ = 0;
     core::Pool workers_;
 };
 
@@ -51,6 +66,9 @@ void dismiss_crew(PoolObject* pool);
 /// Says which crew the calling worker belongs to, null: none. No GIL needed.
 void set_own_crew(Crew* crew);
 Crew* own_crew();
+
+/// In a forked child: no crew has workers but, if it belongs to one, the calling thread.
+void forget_crew_workers();
 
 /// Adds the threads of every crew to `stats`.
 void add_crews_to(core::PoolStats& stats);

@@ -96,15 +96,21 @@ bool call_for_spare() {
 /// Runs task after task on the calling worker until nothing is queued for it, others do it better,
 /// or it is the turn of pools that other workers serve: for a change of thread with every task
 /// would cost more than the tasks, they take turns of some length.
-void run_queue(Runner* runner, const Crew* crew) {
+void run_queue(Runner* runner, Crew* crew) {
     const core::TimePoint turn_ends = core::monotonic_now() + kTurn;
     while (TaskObject* const task = take_next(crew)) {
+        if (crew != nullptr) {
+            crew->begin_task();
+        }
         call_for_spare();
         if (g_ring.first == nullptr) {
             wake_collected();  // nobody else would while this task runs
         }
         begin_task(runner);
         run_task(task);
+        if (crew != nullptr) {
+            crew->end_task();
+        }
         if (!goes_on_after_task(runner) ||
             (others_are_next(crew) && core::monotonic_now() > turn_ends)) {
             break;
@@ -176,6 +182,7 @@ void reset_scheduler() {
     g_serving = current_task() != nullptr ? 1 : 0;  // the worker that forked, if it was one
     reset_admission();
     forget_collected_wakeups();
+    forget_crew_workers();
 }
 
 }  // namespace gilpool::bindings

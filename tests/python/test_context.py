@@ -278,6 +278,47 @@ def test_nested_tasks_of_a_pool_with_an_initializer() -> None:
     assert pool.spawn(nest, 30).get(timeout=PATIENCE) == 30
 
 
+@pytest.mark.parametrize("how", ["spawned in a lent slot", "discarded", "shrunk"])
+def test_no_pool_waits_for_a_pool_whose_threads_are_all_busy(how: str) -> None:
+    """More tasks may begin than the pool has slots: then there is a thread for each all the same.
+
+    The worker that is on its way takes the first task of another pool, and has to send for one of
+    this pool next.
+    """
+    pool = gilpool.Pool(2 if how == "shrunk" else 1, initializer=int)
+    lock = threading.Lock()
+    lock.acquire()
+    begun = threading.Event()
+    tasks: list[gilpool.Task[int]] = []
+
+    def queue_both() -> None:
+        tasks.append(gilpool.spawn(int))
+        tasks.append(pool.spawn(int))
+
+    def occupy() -> None:
+        if how == "spawned in a lent slot":
+            with gil_kept():
+                queue_both()
+        begun.set()
+        lock.acquire()
+
+    occupier = pool.spawn(occupy)
+    assert begun.wait(PATIENCE)
+    if how == "discarded":
+        pool.discard(occupier)
+    if how != "spawned in a lent slot":
+        with gil_kept():
+            queue_both()
+            if how == "shrunk":
+                pool.size = 1
+    try:
+        assert [task.get(timeout=PATIENCE / 3) for task in tasks] == [0, 0]
+        assert gilpool.spawn(int).get(timeout=PATIENCE / 3) == 0
+    finally:
+        lock.release()
+    occupier.join()
+
+
 def test_killing_a_task_in_its_initializer_does_not_break_the_pool() -> None:
     begun = threading.Event()
     calls: list[int] = []
