@@ -81,7 +81,10 @@ class Group(Collective, MappingMixin):
         """Track a task and, if it has not been started, start it on the default pool.
 
         Thread safety: any thread. GIL: held.
+        Raises: TypeError for what is no task.
         """
+        if not hasattr(task, "start"):
+            raise TypeError(f"task must be a Task, not {type(task).__name__}")
         self.add(task)
         try:
             task.start()

@@ -94,7 +94,7 @@ class Pool(_core.Pool, Collective, MappingMixin):
             timeout: Seconds to wait for one at most.
 
         Thread safety: any thread. GIL: released while waiting.
-        Raises: PoolFull when there is no slot, at once or in time.
+        Raises: PoolFull when there is no slot, at once or in time; TypeError for what is no task.
 
             >>> import gilpool
             >>> task = gilpool.Task(pow, 2, 10)
@@ -102,6 +102,8 @@ class Pool(_core.Pool, Collective, MappingMixin):
             >>> task.get()
             1024
         """
+        if not hasattr(task, "started"):
+            raise TypeError(f"task must be a Task, not {type(task).__name__}")
         if task in self._guests:
             task.start()
         elif task.started:

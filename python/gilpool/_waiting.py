@@ -277,7 +277,8 @@ def killall(
         timeout: Seconds to wait at most.
 
     Thread safety: any thread. GIL: released while waiting; Ctrl-C ends the wait in the main thread.
-    Raises: WaitTimeout when some have not ended in time; TypeError for a bad `exception`.
+    Raises: WaitTimeout when some have not ended in time; TypeError for a bad `exception`, and for
+    what is no task, before any is killed.
 
         >>> import gilpool
         >>> tasks = [gilpool.spawn(gilpool.sleep, 1000) for _ in range(3)]
@@ -287,6 +288,9 @@ def killall(
     """
     check_timeout(timeout)
     everyone = list(tasks)
+    for task in everyone:
+        if not hasattr(task, "kill"):
+            raise TypeError(f"only tasks can be killed, not {type(task).__name__}")
     current = _core.getcurrent()
     others = [task for task in everyone if task is not current]
     request_kill(others, exception)
