@@ -1,11 +1,16 @@
 """Pool and Task against a simple sequential model, and masses of tasks that all must end once.
 
-GILPOOL_LONG=1 runs thousands of histories and a million tasks instead of what fits into a minute.
+GILPOOL_LONG=1 runs thousands of histories and a million tasks instead of what fits into a minute;
+the million alone, with its figures:
+
+    GILPOOL_LONG=1 ./run test tests/python/test_model.py -k masses -s
 """
 
+import ctypes
 import gc
 import os
 import random
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -27,6 +32,7 @@ from hypothesis.stateful import (
 
 import gilpool
 from _tools import PATIENCE, settle
+from gilpool import _core
 
 LONG = os.environ.get("GILPOOL_LONG") == "1"
 HISTORIES = 10_000 if LONG else 1000
@@ -422,23 +428,43 @@ class Crowd:
         return killed
 
 
+def resident_mb() -> float:
+    """This process's memory with nothing of ours at work, and what malloc keeps given back."""
+    gc.collect()
+    _core._before_fork()  # ends the idle workers; what they kept for later tasks goes with them
+    getattr(ctypes.CDLL(None), "malloc_trim", lambda _: 0)(0)
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(3600 if LONG else 240)
 def test_masses_of_tasks_with_kills_errors_and_nested_waits_all_end_once() -> None:
     seed = random.SystemRandom().randrange(2**32)
-    print("seed", seed)
     batch = 5000
+    warm = 4  # batches after which what is made once has been made
     killed = 0
     pools = [gilpool.Pool(), gilpool.Pool(8), gilpool.Pool(1)]
-    before = None
+    counts, blocks, megabytes = [], [], []
+    begin = time.monotonic()
     for number in range(MASS // batch):
         killed += Crowd(batch, seed + number, pools).run()
         gc.collect()
-        now = (gilpool.stats()["task_objects"], gilpool.stats()["tasks"])
-        before = before or now
-        assert now == before, "tasks are kept"
+        counts.append((gilpool.stats()["task_objects"], gilpool.stats()["tasks"]))
+        assert counts[-1] == counts[0], "tasks are kept"
         for pool in pools:
             stats = pool.stats()
             assert stats["spawned"] <= stats["finished"] <= stats["spawned"] + killed
             assert stats["waiting"] == stats["running"] == stats["queued"] == 0
+        if number + 1 >= warm:
+            megabytes.append(resident_mb())
+            blocks.append(sys.getallocatedblocks())
+    print(
+        f"\nseed {seed}: {MASS:,} tasks, {killed:,} killed, in {time.monotonic() - begin:.0f} s; "
+        f"resident {megabytes[0]:.1f} MB at first, {megabytes[-1]:.1f} MB at last, "
+        f"{max(megabytes):.1f} MB at most"
+    )
     assert killed > MASS // 100  # else the kills came too late to mean anything
+    # Python's blocks are counted; the rest is stacks and half-used pages, however many the tasks.
+    assert blocks[-1] - blocks[0] < MASS // 100, f"blocks of memory are kept: {blocks}"
+    assert megabytes[-1] - megabytes[0] < 10, f"megabytes of memory are kept: {megabytes}"
