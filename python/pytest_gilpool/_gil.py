@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,6 +18,7 @@ from pytest_gilpool._verdicts import NO_GIL, Notebook, Verdict
 
 if TYPE_CHECKING:
     from gilpool.gil import GilReport
+    from gilpool.gil._judge import Judgement
 
 
 class Gil:
@@ -61,24 +62,14 @@ class Gil:
         on.
         """
         __tracebackhide__ = True
-        if not 0 <= min_released <= 1:
-            raise ValueError(f"min_released must be between 0 and 1, not {min_released!r}")
+        # Here and not above, as everywhere in this class: these imports load the native module.
+        from gilpool.gil import _judge
+
+        _judge.check_share(min_released)
         report = self._measured(fn, args, kwargs)
-        if not gil_is_enabled():
+        if not _has_gil():
             return self._vacuous(report)
-        if report.verdict == "holds":
-            self._fail(f"expected to release the GIL, but it holds it\n{report}", report)
-        unknown = min_released > 0 and report.released is None
-        if report.verdict == "inconclusive" or unknown:
-            return self._inconclusive(report)
-        if report.released is not None and report.released < min_released:
-            self._fail(
-                f"expected to release the GIL for at least {min_released:.0%} of its time, but it "
-                f"did for {report.released:.0%}\n{report}",
-                report,
-            )
-        self._notebook.add(Verdict.of_report(report))
-        return report
+        return self._demanded(_judge.judge_release(report, min_released))
 
     def assert_holds(self, fn: Callable[..., object], /, *args: Any, **kwargs: Any) -> GilReport:
         """Asserts that `fn(*args, **kwargs)` never releases the GIL.
@@ -87,13 +78,9 @@ class Gil:
         """
         __tracebackhide__ = True
         self._needs_gil(fn, "that could be held")
-        report = self._measured(fn, args, kwargs)
-        if report.verdict == "inconclusive":
-            return self._inconclusive(report)
-        if report.verdict == "releases":
-            self._fail(f"expected to hold the GIL, but it releases it\n{report}", report)
-        self._notebook.add(Verdict.of_report(report))
-        return report
+        from gilpool.gil import _judge
+
+        return self._demanded(_judge.judge_hold(self._measured(fn, args, kwargs)))
 
     def assert_max_hold(
         self,
@@ -111,27 +98,17 @@ class Gil:
         test goes on.
         """
         __tracebackhide__ = True
-        if not max_ms > 0:
-            raise ValueError(f"max_ms must be positive, not {max_ms!r}")
-        if tries < 1:
-            raise ValueError(f"tries must be at least 1, not {tries!r}")
-        held: list[str] = []
-        while True:
-            report = self._measured(fn, args, kwargs)
-            if not gil_is_enabled():
-                return self._vacuous(report)
-            longest_ms = report.longest_hold * 1e3
-            if longest_ms <= max_ms:
-                self._notebook.add(Verdict.of_report(report, f"held for {longest_ms:.3g} ms"))
-                return report
-            held.append(f"{longest_ms:.3g} ms")
-            if len(held) == tries:
-                self._fail(
-                    f"expected to keep the GIL for at most {max_ms:g} ms, but it did for "
-                    f"{', '.join(held)} (a timing test, {tries} tries)\n{report}",
-                    report,
-                    f"held for {held[-1]}",
-                )
+        from gilpool.gil import _judge
+
+        def measure() -> GilReport:
+            __tracebackhide__ = True
+            return self._measured(fn, args, kwargs)
+
+        _judge.check_tries(max_ms, tries)
+        found = _judge.judge_max_hold(measure, max_ms, tries)
+        if not _has_gil():
+            return self._vacuous(found.report)
+        return self._demanded(found, f"held for {found.report.longest_hold * 1e3:.3g} ms")
 
     def assert_parallel(
         self, fn: Callable[..., object], /, *args: Any, threads: int = 5, **kwargs: Any
@@ -171,7 +148,6 @@ class Gil:
     ) -> GilReport:
         """The witness's report; what the call raises is shown as if the test had called it."""
         __tracebackhide__ = True
-        # Here and not above: this import loads the native module.
         from gilpool.gil import Probe
 
         try:
@@ -202,10 +178,16 @@ class Gil:
         self._notebook.add(Verdict.of_report(report, str(overlap)))
         return overlap
 
-    def _fail(self, message: str, report: GilReport, note: str = "") -> NoReturn:
+    def _demanded(self, found: Judgement, note: str = "") -> GilReport:
+        """The report, if it is as wanted, or if it is unknown and the test is to go on."""
         __tracebackhide__ = True
-        self._notebook.add(Verdict.of_report(report, note, failed=True))
-        raise GilAssertionError(message, report)
+        if found.outcome == "unknown":
+            return self._inconclusive(found.report)
+        failed = found.outcome == "otherwise"
+        self._notebook.add(Verdict.of_report(found.report, note, failed=failed))
+        if failed:
+            raise GilAssertionError(found.message, found.report)
+        return found.report
 
     def _inconclusive(self, report: GilReport) -> GilReport:
         """Does what the user wants done; returns if the test is to go on."""
@@ -226,14 +208,15 @@ class Gil:
 
     def _needs_gil(self, fn: Callable[..., object], what: str) -> None:
         __tracebackhide__ = True
-        if not gil_is_enabled():
+        if not _has_gil():
             self._notebook.add(Verdict(getattr(fn, "__qualname__", type(fn).__name__), NO_GIL))
             pytest.skip(f"this interpreter runs without a GIL {what}")
 
 
-def gil_is_enabled() -> bool:
-    """Whether this interpreter runs with the GIL; a free-threaded build may, too."""
-    return bool(getattr(sys, "_is_gil_enabled", lambda: True)())
+def _has_gil() -> bool:
+    from gilpool.gil._probe import has_gil
+
+    return has_gil()
 
 
 def _outside_gilpool(trace: TracebackType | None) -> TracebackType | None:

@@ -13,8 +13,9 @@ its own.
 """
 
 # General layout: `_probe` measures one callable (`_rounds` is the method, `_callables` what can be
-# measured, `_disturbances` what may have had a part), `_report` is the result, `_assertions` judge
-# it. `_meter` watches the whole process; `gilpool._trace` records what its tasks do.
+# measured, `_disturbances` what may have had a part), `_report` is the result, `_judge` judges it
+# and `_assertions` demand. `_meter` watches the whole process; `gilpool._trace` records what its
+# tasks do.
 
 from gilpool._trace import trace as trace
 from gilpool.gil._assertions import assert_holds as assert_holds

@@ -7,8 +7,16 @@ from collections.abc import Callable
 from typing import Any, ParamSpec
 
 from gilpool.gil._callables import refuse_unmeasurable
+from gilpool.gil._judge import (
+    Judgement,
+    check_share,
+    check_tries,
+    judge_hold,
+    judge_max_hold,
+    judge_release,
+)
 from gilpool.gil._probe import Probe, has_gil
-from gilpool.gil._report import GilReport, Inconclusive, duration
+from gilpool.gil._report import GilReport, Inconclusive
 
 _P = ParamSpec("_P")
 
@@ -41,21 +49,9 @@ def assert_releases(
         >>> gilpool.gil.assert_releases(time.sleep, 0.001).verdict
         'releases'
     """
-    if not 0 <= min_released <= 1:
-        raise ValueError(f"min_released must be between 0 and 1, not {min_released!r}")
+    check_share(min_released)
     seen = Probe(sample=min_released > 0).report(fn, *args, **kwargs)
-    if seen.verdict == "inconclusive":
-        raise Inconclusive(f"could not tell whether it releases the GIL\n{seen}", seen)
-    if seen.verdict == "holds":
-        raise AssertionError(f"expected to release the GIL, but it holds it\n{seen}")
-    if min_released > 0 and seen.released is None:
-        raise Inconclusive(f"could not tell how much it releases the GIL\n{seen}", seen)
-    if seen.released is not None and seen.released < min_released:
-        raise AssertionError(
-            f"expected to release the GIL for at least {min_released:.0%} of its time, "
-            f"but it did for {seen.released:.0%}\n{seen}"
-        )
-    return seen
+    return _demanded(judge_release(seen, min_released))
 
 
 def assert_holds(fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> GilReport:
@@ -70,13 +66,9 @@ def assert_holds(fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> GilRep
         'holds'
     """
     seen = Probe(sample=False).report(fn, *args, **kwargs)
-    if seen.verdict == "inconclusive":
-        raise Inconclusive(f"could not tell whether it holds the GIL\n{seen}", seen)
     if seen.verdict == "releases" and not has_gil():
         raise Inconclusive(f"nothing holds a GIL that is not there\n{seen}", seen)
-    if seen.verdict == "releases":
-        raise AssertionError(f"expected to hold the GIL, but it releases it\n{seen}")
-    return seen
+    return _demanded(judge_hold(seen))
 
 
 def assert_max_hold(
@@ -96,21 +88,9 @@ def assert_max_hold(
         >>> gilpool.gil.assert_max_hold(time.sleep, 0.001, max_ms=500).verdict
         'releases'
     """
-    if not max_ms > 0:
-        raise ValueError(f"max_ms must be positive, not {max_ms!r}")
-    if tries < 1:
-        raise ValueError(f"tries must be at least 1, not {tries!r}")
-    held: list[float] = []
-    for _ in range(tries):
-        seen = Probe().report(fn, *args, **kwargs)
-        if seen.longest_hold * 1e3 <= max_ms:
-            return seen
-        held.append(seen.longest_hold)
-    raise AssertionError(
-        f"expected to keep the GIL for at most {max_ms:g} ms, but it did for "
-        f"{', '.join(map(duration, held))} (a timing test, {tries} tries; CPU time of one call: "
-        f"{duration(seen.cpu)})\n{seen}"
-    )
+    check_tries(max_ms, tries)
+    probe = Probe()
+    return _demanded(judge_max_hold(lambda: probe.report(fn, *args, **kwargs), max_ms, tries))
 
 
 def releases(*, min_released: float = 0.5) -> Callable[[Callable[_P, object]], Callable[_P, None]]:
@@ -139,6 +119,15 @@ def max_hold(
 ) -> Callable[[Callable[_P, object]], Callable[_P, None]]:
     """Decorate a test so that running it asserts how long it keeps the GIL; see `releases`."""
     return _checked(functools.partial(assert_max_hold, max_ms=max_ms, tries=tries))
+
+
+def _demanded(found: Judgement) -> GilReport:
+    """The report, if it is as wanted."""
+    if found.outcome == "unknown":
+        raise Inconclusive(found.message, found.report)
+    if found.outcome == "otherwise":
+        raise AssertionError(found.message)
+    return found.report
 
 
 def _checked(
