@@ -95,6 +95,9 @@ def _pairs() -> Iterator[Case]:
     loops = loops_for(1.0, loops_per_ms())
     yield Case("1 ms of Python", HOLDS, _calling(spin, loops))
     yield Case("1 ms of Python and sleep(0)", RELEASES, _calling(_spin_and_sleep, loops))
+    # As brief as a release can be, in a call that is long beside it.
+    yield Case("1 ms of Python and os.stat", RELEASES, _calling(_spin_and_call, loops, os.stat))
+    yield Case("1 ms of Python and os.fspath", HOLDS, _calling(_spin_and_call, loops, os.fspath))
 
 
 def _released(stack: ExitStack) -> Iterator[Case]:
@@ -149,6 +152,11 @@ def _nothing() -> None:
 def _spin_and_sleep(loops: int) -> None:
     spin(loops)
     time.sleep(0)
+
+
+def _spin_and_call(loops: int, function: Callable[[str], object]) -> None:
+    spin(loops)
+    function("/")
 
 
 def _start_and_join() -> None:

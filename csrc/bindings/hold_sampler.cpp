@@ -17,8 +17,10 @@ constexpr std::chrono::microseconds kLongestNap{75};
 /// between them, so no stretch reaches across.
 constexpr std::int64_t kBlindNs = 2'000'000;
 
-/// Close looks between two at whether it is over.
-constexpr int kLooksAtATime = 1000;
+/// Close looks between two at whether it is over, and at the time; they take some 5 us. If they
+/// took longer than this, the thread had no CPU.
+constexpr int kLooksAtATime = 100;
+constexpr std::int64_t kLooksTakeNs = 50'000;
 
 constexpr double kSecondsPerNanosecond = 1e-9;
 
@@ -35,6 +37,7 @@ bool HoldSampler::start(Manner manner) {
     watched_ = PyThreadState_Get();
     held_ns_ = released_ns_ = longest_ns_ = 0;
     looks_ = releases_ = 0;
+    blind_ns_ = 0;
     return thread_.start([](void* self) { static_cast<HoldSampler*>(self)->run(); }, this);
 }
 
@@ -50,7 +53,8 @@ HoldSampler::Seen HoldSampler::seen() const {
             .released = static_cast<double>(released_ns_.load()) * kSecondsPerNanosecond,
             .longest = static_cast<double>(longest_ns_.load()) * kSecondsPerNanosecond,
             .looks = looks_.load(),
-            .releases = releases_.load()};
+            .releases = releases_.load(),
+            .blind = static_cast<double>(blind_ns_.load()) * kSecondsPerNanosecond};
 }
 
 void HoldSampler::run() {
@@ -64,7 +68,13 @@ void HoldSampler::run() {
 /// A call begins and ends with the GIL held, so if it is not held between two looks at one and the
 /// same call, the call let it go.
 void HoldSampler::watch_closely() {
+    std::int64_t looked = core::monotonic_now().time_since_epoch().count();
     while (!stop_.try_acquire()) {
+        const std::int64_t now = core::monotonic_now().time_since_epoch().count();
+        if (now - looked > kLooksTakeNs) {
+            add(blind_ns_, now - looked);
+        }
+        looked = now;
         for (int i = 0; i < kLooksAtATime; ++i) {
             const std::uint64_t call = calls_.load(std::memory_order_acquire);
             if (call % 2 == 0 || gil_holder() == watched_) {

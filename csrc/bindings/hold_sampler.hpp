@@ -49,8 +49,12 @@ class HoldSampler {
         double longest = 0;   ///< longest stretch of a call that kept it, in seconds
         std::uint64_t looks = 0;
         std::uint64_t releases = 0;  ///< looks, when watched closely, that found it let go: proofs
+        double blind = 0;  ///< seconds, when watched closely, without a look: it had no CPU
     };
     Seen seen() const;
+
+    /// Seen::releases up to now.
+    std::uint64_t releases() const { return releases_.load(std::memory_order_relaxed); }
 
   private:
     void run();
@@ -68,6 +72,7 @@ class HoldSampler {
     std::atomic<std::int64_t> longest_ns_{0};
     std::atomic<std::uint64_t> looks_{0};
     std::atomic<std::uint64_t> releases_{0};
+    std::atomic<std::int64_t> blind_ns_{0};
     std::binary_semaphore stop_{0};
     QuietThread thread_;
 };

@@ -17,7 +17,7 @@
 #include "bindings/task_methods.hpp"
 #include "bindings/task_type.hpp"
 #include "bindings/trace_session.hpp"
-#include "bindings/witness_probe.hpp"
+#include "bindings/witness_binding.hpp"
 
 namespace py = pybind11;
 namespace gb = gilpool::bindings;

@@ -1,17 +1,13 @@
 // bindings/witness_probe.cpp: settling the witness, the rounds of calls and of control.
 #include "bindings/witness_probe.hpp"
 
-#include <pybind11/stl.h>
 #include <time.h>
 
 #include <algorithm>
 #include <chrono>
-#include <initializer_list>
 #include <stdexcept>
-#include <string>
 #include <system_error>
 #include <thread>
-#include <utility>
 
 #include "bindings/compat.hpp"
 #include "bindings/cpu_clock.hpp"
@@ -36,6 +32,10 @@ constexpr auto kLongestNap = 70us;
 constexpr auto kSettleWithin = 50ms;
 constexpr timespec kSettleNap{0, 20'000};
 
+/// A brief release of our own comes this long after the begin of what stands for a call, and before
+/// its end: what the shortest calls need that release.
+constexpr auto kAroundRelease = 1us;
+
 /// A round keeps no more results than this, so that what they occupy stays small, and makes no more
 /// calls than that, so that a single release among them is soon met again.
 constexpr std::size_t kMostKept = 64;
@@ -58,17 +58,6 @@ core::Duration duration_of(double seconds) {
 void spin_until(core::TimePoint deadline) {
     while (core::monotonic_now() < deadline) {
     }
-}
-
-/// What a name from Python stands for.
-template <typename Value>
-Value named(const std::string& name, std::initializer_list<std::pair<const char*, Value>> values) {
-    for (const auto& [known, value] : values) {
-        if (name == known) {
-            return value;
-        }
-    }
-    throw py::value_error("unknown: " + name);
 }
 
 }  // namespace
@@ -235,6 +224,28 @@ bool WitnessProbe::control(std::int64_t windows, double length) {
     return witness_.wins(Witness::Phase::control) > wins_before;
 }
 
+bool WitnessProbe::control_closely(double patience) {
+    check_process();
+    const core::TimePoint enough = core::monotonic_now() + duration_of(patience);
+    while (true) {
+        const std::uint64_t before = sampler_.releases();
+        const core::TimePoint began = core::monotonic_now();
+        sampler_.begin_call(began);
+        spin_until(began + kAroundRelease);
+        {
+            const Released released;
+        }
+        spin_until(core::monotonic_now() + kAroundRelease);
+        sampler_.end_call();
+        if (sampler_.releases() != before) {
+            return true;
+        }
+        if (core::monotonic_now() >= enough) {
+            return false;
+        }
+    }
+}
+
 void WitnessProbe::release_for(double seconds) {
     const Released released;
     std::this_thread::sleep_for(duration_of(seconds));
@@ -250,62 +261,6 @@ void WitnessProbe::start_sampling(HoldSampler::Manner manner) {
 HoldSampler::Seen WitnessProbe::stop_sampling() {
     sampler_.stop();
     return sampler_.seen();
-}
-
-void bind_witness_probe(py::module_& module) {
-    py::class_<WitnessProbe> probe(module, "WitnessProbe",
-                                   "Rounds of calls beside a thread that wants the GIL.");
-    py::class_<WitnessProbe::Round>(probe, "Round", "What one round of calls has shown.")
-        .def_readonly("calls", &WitnessProbe::Round::calls)
-        .def_readonly("wall", &WitnessProbe::Round::wall)
-        .def_readonly("longest_call", &WitnessProbe::Round::longest_call)
-        .def_readonly("cpu", &WitnessProbe::Round::cpu)
-        .def_readonly("wins", &WitnessProbe::Round::wins)
-        .def_readonly("woken", &WitnessProbe::Round::woken)
-        .def_readonly("watched", &WitnessProbe::Round::watched);
-    probe.def(py::init<double, bool>(), py::arg("old_interval"), py::arg("watch_wakes") = true)
-        .def(
-            "call",
-            [](WitnessProbe& self, const py::object& function, const py::tuple& args,
-               const py::dict& kwargs, double seconds, const std::string& beside) {
-                using enum WitnessProbe::Beside;
-                return self.call(function.ptr(), args.ptr(), kwargs.ptr(), seconds,
-                                 named<WitnessProbe::Beside>(beside, {{"watched", watched},
-                                                                      {"wins_only", wins_only},
-                                                                      {"nobody", nobody}}));
-            },
-            py::arg("function"), py::arg("args"), py::arg("kwargs"), py::arg("seconds"),
-            py::arg("beside"),
-            "Call the function for so many seconds, at least once, beside a witness: 'watched', "
-            "'wins_only' or 'nobody'.")
-        .def("control", &WitnessProbe::control, py::arg("windows"), py::arg("seconds"),
-             "Let the GIL go so many times for so many seconds; whether the witness noticed.")
-        .def("release_for", &WitnessProbe::release_for, py::arg("seconds"),
-             "Let the GIL go for so many seconds.")
-        .def(
-            "start_sampling",
-            [](WitnessProbe& self, const std::string& manner) {
-                using enum HoldSampler::Manner;
-                self.start_sampling(named<HoldSampler::Manner>(
-                    manner, {{"alone", alone}, {"contested", contested}, {"closely", closely}}));
-            },
-            py::arg("manner"),
-            "Begin to look whether this thread holds the GIL in its calls: 'alone', 'contested' or "
-            "'closely'.")
-        .def(
-            "stop_sampling",
-            [](WitnessProbe& self) {
-                const HoldSampler::Seen seen = self.stop_sampling();
-                return py::make_tuple(seen.held, seen.released, seen.longest, seen.looks,
-                                      seen.releases);
-            },
-            "End that; (seconds held, seconds released, longest stretch held, looks, close looks "
-            "that found it released).")
-        .def_property_readonly("watches_wakes", &WitnessProbe::watches_wakes,
-                               "Whether the kernel tells when the witness was woken.")
-        .def_property_readonly("hogged", &WitnessProbe::hogged,
-                               "Whether another thread has kept the GIL for long.")
-        .def("close", &WitnessProbe::close, "End the threads; idempotent.");
 }
 
 }  // namespace gilpool::bindings

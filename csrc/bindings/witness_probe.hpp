@@ -51,6 +51,11 @@ class WitnessProbe {
     /// does that releases it half of the time. True if the witness noticed.
     bool control(std::int64_t windows, double seconds);
 
+    /// Lets the GIL go as briefly as can be, in what the sampler takes for a call, while it watches
+    /// closely: again and again for `patience` seconds, once at least, until it has seen that.
+    /// False if it has not.
+    bool control_closely(double patience);
+
     bool watches_wakes() const { return wakes_.can_tell(); }
 
     /// Lets the GIL go for `seconds`.
@@ -63,6 +68,9 @@ class WitnessProbe {
     /// Watches from now on whether the calling thread has the GIL in its calls.
     void start_sampling(HoldSampler::Manner manner);
     HoldSampler::Seen stop_sampling();
+
+    /// Close looks so far that found the GIL let go in a call.
+    std::uint64_t close_releases() const { return sampler_.releases(); }
 
     /// Ends both threads; idempotent.
     void close();
@@ -91,8 +99,5 @@ class WitnessProbe {
     std::uint64_t settled_waits_ = 0;
     std::uint32_t generation_;
 };
-
-/// Adds the class to `module`.
-void bind_witness_probe(pybind11::module_& module);
 
 }  // namespace gilpool::bindings

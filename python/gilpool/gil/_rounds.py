@@ -5,6 +5,10 @@ it, a *win*, proves a release, and so does the GIL seen free by a close look; a 
 a long one, shows that it was no accident (a signal handler, something done once). A *control* is a
 release of our own that was noticed. A call holds the GIL if there was no sighting in rounds that,
 by the controls among them, would have shown it.
+
+Where the kernel does not tell who was woken, only wins are seen so far, and the briefest releases
+give none. So there a call that seems to hold the GIL is called in further rounds under a close
+look, each between two controls that are as brief as a release can be.
 """
 
 from __future__ import annotations
@@ -56,6 +60,12 @@ SAMPLES = 150
 
 FEWEST_SAMPLES = 20
 
+BEGINS_TO_LOOK = 0.05
+"""Seconds within which a close look begins, on a machine that has a CPU for it."""
+
+MOST_BLIND = 0.1
+"""Share of a round under a close look for which the looking thread may have had no CPU."""
+
 FIRST_SAMPLING = 0.02
 LONGEST_SAMPLING = 1.0
 """Seconds: enough for all samples on an idle machine; what a busy one may take for them."""
@@ -83,6 +93,7 @@ class Rounds:
     seconds: float = 0.0
     sightings: int = 0
     clean_rounds: int = 0
+    close_rounds: int = 0
     seen_released: int = 0
     longest_call: float = 0.0
     walls: list[float] = field(default_factory=list)
@@ -103,10 +114,19 @@ class Rounds:
                 if sampling:
                     self._take_samples()
                     sampling = False
-                self._close_round_of_calls()
+                self._look_for_want_of_a_win()
+                continue
+            if self._brief_ones_are_left(wanted):
+                if sampling:
+                    self._take_samples()
+                    sampling = False
+                self._round_under_a_close_look()
                 continue
             # The first round is one call: enough for most calls that let go.
-            self._round_of_calls(ROUND if self.walls else 0.0, "watched")
+            seen = self._round_of_calls(ROUND if self.walls else 0.0, "watched")
+            # A round that could not be watched, because the machine was too busy, would miss what
+            # the controls, which are watched, show: it says nothing.
+            self._note(seen, would_show=seen.watched or not self.probe.watches_wakes)
             if self.sightings < SIGHTINGS and not self.probe.hogged:
                 self._round_of_controls(math.ceil(CONTROLS / wanted))
         self.seconds = time.perf_counter() - started
@@ -115,7 +135,8 @@ class Rounds:
 
     def _is_decided(self, wanted: int, spent: float) -> bool:
         """Whether this is the end; with the verdict and the reason for it."""
-        enough = self.controls >= CONTROLS and self.clean_rounds >= wanted
+        enough = self._has_enough(wanted)
+        brief_ones_left = self._brief_ones_are_left(wanted)
         if self.probe.hogged and self.sightings:
             self.verdict = "releases"
             self.reason = "another thread got the GIL during the call"
@@ -130,14 +151,16 @@ class Rounds:
             self.reason = "a waiting native thread got the GIL during the call"
         elif self.sightings >= SIGHTINGS and self.seen_released:
             self.verdict = "releases"
-            self.reason = "a waiting native thread was woken, and the GIL seen free, in the call"
-        elif enough and not self.sightings:
+            woken = "a waiting native thread was woken, and " if self.probe.watches_wakes else ""
+            self.reason = f"{woken}the GIL was seen free in the call"
+        elif enough and not self.sightings and not brief_ones_left:
+            closely = f", {self.close_rounds} of them watched closely" if self.close_rounds else ""
             self.verdict = "holds"
             self.reason = (
-                f"no release in {count(self.clean_rounds, 'round')} of calls, while "
+                f"no release in {count(self.clean_rounds, 'round')} of calls{closely}, while "
                 f"{count(self.controls, 'release')} made for comparison were noticed"
             )
-        elif enough and self.sightings < SIGHTINGS and self.clean_rounds >= 2 * CONTROLS:
+        elif enough and self.sightings == 1 and self.clean_rounds >= 2 * CONTROLS:
             self.reason = (
                 f"it let go of the GIL in one round of calls and not in {self.clean_rounds} "
                 "others: an accident, or a rare release"
@@ -147,12 +170,29 @@ class Rounds:
                 f"a waiting native thread was woken in {count(self.sightings, 'round')} of calls, "
                 f"but never got the GIL within {spent:.1f} s"
             )
+        elif spent > self.budget and brief_ones_left:
+            self.reason = (
+                f"within {spent:.1f} s {self.close_rounds} of {wanted} rounds of calls could be "
+                "watched closely enough to see the briefest release"
+            )
         elif spent > self.budget and len(self.walls) >= FEWEST_ROUNDS:
             self.reason = (
                 f"after {spent:.1f} s {self.controls} of {CONTROLS} releases made for comparison "
                 f"had been noticed, and {self.sightings} of the call's own"
             )
         return bool(self.reason)
+
+    def _has_enough(self, wanted: int) -> bool:
+        return self.controls >= CONTROLS and self.clean_rounds >= wanted
+
+    def _brief_ones_are_left(self, wanted: int) -> bool:
+        """Whether all that is missing is a close look, and one can be had."""
+        return (
+            self._has_enough(wanted)
+            and self.close_rounds < wanted
+            and not self.probe.watches_wakes
+            and _core.gil_words_are_readable
+        )
 
     def estimate(self) -> None:
         """Sample the released share of short calls, with nobody waiting for the GIL."""
@@ -189,33 +229,49 @@ class Rounds:
 
     def _round_of_calls(
         self, seconds: float, beside: Literal["watched", "wins_only", "nobody"]
-    ) -> None:
+    ) -> _core.WitnessProbe.Round:
         """Call for so long, at least once."""
         seen = self.probe.call(self.function, self.args, self.kwargs, seconds, beside)
         self.calls += seen.calls
         self.walls.append(seen.wall / seen.calls)
         self.cpus.append(seen.cpu / seen.calls)
         self.longest_call = max(self.longest_call, seen.longest_call)
-        if beside == "nobody":
-            return
-        self.wins += seen.wins
+        if beside != "nobody":
+            self.wins += seen.wins
+        return seen
+
+    def _note(self, seen: _core.WitnessProbe.Round, *, would_show: bool, free: int = 0) -> None:
+        """What a round has shown; `free`: so often was the GIL seen free in its calls."""
+        self.seen_released += free
         if seen.wins >= SUSTAINED and self.one_call >= LONG_CALL:
             self.sightings += SIGHTINGS
-        elif seen.wins or seen.woken or self.probe.hogged:
+        elif seen.wins or seen.woken or free or self.probe.hogged:
             self.sightings += 1
-        elif seen.watched or not self.probe.watches_wakes:
-            # A round that could not be watched, because the machine was too busy, would miss what
-            # the controls, which are watched, show: it says nothing.
+        elif would_show:
             self.clean_rounds += 1
 
-    def _close_round_of_calls(self) -> None:
+    def _look_for_want_of_a_win(self) -> None:
         """For releases so short that who is woken by them always comes too late."""
         if not _core.gil_words_are_readable:
-            self._round_of_calls(LONG_ROUND, "wins_only")
+            self._note(self._round_of_calls(LONG_ROUND, "wins_only"), would_show=False)
             return
         self.probe.start_sampling("closely")
-        self._round_of_calls(LONG_ROUND, "wins_only")
-        self.seen_released += self.probe.stop_sampling()[4]
+        seen = self._round_of_calls(LONG_ROUND, "wins_only")
+        self._note(seen, would_show=False, free=self.probe.stop_sampling().releases)
+
+    def _round_under_a_close_look(self) -> None:
+        """Says something only if the look missed nothing, before, during and after the calls."""
+        self.probe.start_sampling("closely")
+        looks = self.probe.control_closely(BEGINS_TO_LOOK)
+        before = self.probe.close_releases
+        began = time.perf_counter()
+        seen = self._round_of_calls(ROUND, "wins_only")
+        spent = time.perf_counter() - began
+        free = self.probe.close_releases - before
+        looks = self.probe.control_closely(0.0) and looks
+        looks = self.probe.stop_sampling().blind <= MOST_BLIND * spent and looks
+        self._note(seen, would_show=looks, free=free)
+        self.close_rounds += looks and not (free or seen.wins)
 
     def _round_of_controls(self, number: int) -> None:
         """Let the GIL go as a call would that releases it half of its time."""
@@ -225,8 +281,8 @@ class Rounds:
             self.controls += self.probe.control(windows, window)
 
     def _take_samples(self) -> int:
-        held, released, stretch, looks, _ = self.probe.stop_sampling()
-        if looks >= FEWEST_SAMPLES:
-            self.released = released / (held + released)
-            self.longest_stretch = stretch
-        return looks
+        seen = self.probe.stop_sampling()
+        if seen.looks >= FEWEST_SAMPLES:
+            self.released = seen.released / (seen.held + seen.released)
+            self.longest_stretch = seen.longest
+        return seen.looks
