@@ -18,6 +18,7 @@ NAMES = (
     "cpp",
     "gil_meter",
     "trace_cost",
+    "trace_run",
     "kernels",
 )
 
