@@ -13,7 +13,7 @@
 #include <cstdint>
 
 #include "bindings/native_work.hpp"
-#include "bindings/trace.hpp"
+#include "bindings/trace_native.hpp"
 #include "bindings/wakeups.hpp"
 #include "core/pool.hpp"
 #include "core/task.hpp"

@@ -11,7 +11,7 @@
 #include "bindings/scheduler.hpp"
 #include "bindings/task_timer.hpp"
 #include "bindings/trace.hpp"
-#include "bindings/trace_session.hpp"
+#include "bindings/trace_observer.hpp"
 #include "core/pool.hpp"
 #include "core/reactor.hpp"
 

@@ -45,6 +45,9 @@ class NativeWork {
     /// not.
     virtual void limit_time() {}
 
+    /// True if it occupies no thread, however long it takes.
+    virtual bool is_wait() const { return false; }
+
     /// True while nothing has begun it.
     virtual bool is_queued() const { return false; }
 

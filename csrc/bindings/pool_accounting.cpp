@@ -13,6 +13,7 @@
 #include "bindings/task_timer.hpp"
 #include "bindings/task_type.hpp"
 #include "bindings/trace.hpp"
+#include "bindings/trace_native.hpp"
 #include "bindings/waiting.hpp"
 
 namespace gilpool::bindings {
@@ -169,6 +170,8 @@ NativeWork::Start start_native(PoolObject* pool, TaskObject* task) {
         pool->running.unlink(task);
         undo_start(pool, task);
         drop_prepared_work(task);
+    } else if (task->native->is_wait()) {
+        trace_wait_begins(task);
     }
     return outcome;
 }

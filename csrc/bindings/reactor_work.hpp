@@ -24,6 +24,7 @@ class TimerWork : public NativeWork, public core::TimedWait {
 
     Start start(bool) override { return Start::failed; }
     bool end() override { return core::Reactor::process().try_cancel(*this); }
+    bool is_wait() const override { return true; }
 };
 
 /// Ends when its descriptor is ready, or its deadline has come.
@@ -33,6 +34,7 @@ class DescriptorWork : public NativeWork, public core::FdWait {
         : core::FdWait(native_work_client(), fd, direction) {}
 
     bool end() override { return core::Reactor::process().try_cancel(*this); }
+    bool is_wait() const override { return true; }
 };
 
 }  // namespace gilpool::bindings

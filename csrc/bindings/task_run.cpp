@@ -15,6 +15,7 @@
 #include "bindings/task_links.hpp"
 #include "bindings/task_type.hpp"
 #include "bindings/trace.hpp"
+#include "bindings/trace_native.hpp"
 #include "bindings/worker_threads.hpp"
 
 namespace gilpool::bindings {
@@ -177,6 +178,7 @@ void end_native_task(TaskObject* task, PyObject* value) {
     task->native->task = nullptr;
     task->native = nullptr;
     unlink_running(task);
+    trace_native_ends(task, raised);
     if (raised != nullptr) {
         finish_task_with_exception(task, raised);
         Py_XDECREF(value);

@@ -1,4 +1,5 @@
-// bindings/trace.hpp: the places in the program that a trace knows of.
+// bindings/trace.hpp: the places in the life of a Python task and of a worker that a trace knows
+// of; those of native work are in trace_native.hpp.
 //
 // Each hook is one relaxed load and a branch while no trace is being recorded; what it does
 // otherwise is in trace.cpp. Hooks record into the calling thread's own ring: no lock, and no
@@ -10,28 +11,12 @@
 #include <atomic>
 #include <cstdint>
 
+#include "bindings/trace_records.hpp"
 #include "core/clock.hpp"
-#include "core/trace_log.hpp"
 
 namespace gilpool::bindings {
 
 struct TaskObject;
-
-/// What TraceRecord::kind says. gilpool/_trace_model.py knows these numbers, too.
-enum class TraceKind : std::uint8_t {
-    task,         ///< begin..end; extra: asked for the GIL; cpu; number; name; detail: TraceOutcome
-    spawned,      ///< begin; number
-    cancelled,    ///< begin; number: it left the queue without having run
-    own_release,  ///< let the GIL go at extra, wanted it back from begin to end, in a task
-    handed_back,  ///< a worker waited for the GIL from begin to end, and left it to another one
-    instant,      ///< begin; detail: TraceInstant
-    seen,         ///< a look at begin (the one before: end) saw that the thread is in state detail
-    counters,     ///< begin; number: queued; name: running; extra: active runners
-    native        ///< begin..end; number; name; detail: TraceOutcome
-};
-
-enum class TraceOutcome : std::uint8_t { returned, raised, killed, unfinished };
-enum class TraceInstant : std::uint8_t { worker_started, worker_retired, runner_admitted };
 
 namespace detail {
 
@@ -118,62 +103,13 @@ inline void take_gil_back(PyThreadState* state, std::int64_t since) {
     }
 }
 
-/// What native work has to remember of its task in order to be traced; number 0: it is not.
-struct TraceTicket {
-    std::uint32_t number = 0;
-    std::uint32_t name = 0;
-};
-
-namespace detail {
-TraceTicket trace_native_spawned(TaskObject* task);
-}
-
-/// The task has been given to a native lane instead of a queue. GIL held.
-inline TraceTicket trace_native_spawned(TaskObject* task) {
-    return tracing() ? detail::trace_native_spawned(task) : TraceTicket{};
-}
-
-/// Native work runs on the calling thread for the life of this object. No GIL needed, neither at
-/// its begin nor at its end; the task may be gone by then.
-class TracedNativeWork {
-  public:
-    explicit TracedNativeWork(TraceTicket ticket)
-        : ticket_(ticket), begin_(ticket.number != 0 && tracing() ? begin() : 0) {}
-    ~TracedNativeWork() {
-        if (begin_ != 0) {
-            end();
-        }
-    }
-    TracedNativeWork(const TracedNativeWork&) = delete;
-    TracedNativeWork& operator=(const TracedNativeWork&) = delete;
-
-  private:
-    static std::int64_t begin();
-    void end() const;
-
-    const TraceTicket ticket_;
-    const std::int64_t begin_;
-};
-
 /// Before its thread state goes: the calling thread is not looked at any more.
 void leave_trace();
 
-// --- for trace_session.cpp; GIL held
+/// What the end of a call is called in a trace; `exception` is borrowed or null. GIL held.
+TraceOutcome trace_outcome_of(PyObject* exception);
 
-/// The log of this process.
-core::TraceLog& trace_log();
-
-/// Tasks in queues and running ones, as counted from here on. Read by the observer.
-struct TraceCounts {
-    std::atomic<std::uint32_t> queued{0};
-    std::atomic<std::uint32_t> running{0};
-};
-TraceCounts& trace_counts();
-
-/// The number that the next task gets which is spawned in this process.
-std::uint32_t next_trace_number();
-
-/// In a forked child: no trace, and no thread takes part in one.
+/// In a forked child: no trace, and no thread takes part in one. GIL held.
 void forget_trace();
 
 }  // namespace gilpool::bindings

@@ -145,4 +145,9 @@ PyObject* TraceNames::take() {
     return names;
 }
 
+TraceNames& trace_names() {
+    static TraceNames names;
+    return names;
+}
+
 }  // namespace gilpool::bindings

@@ -46,4 +46,7 @@ class TraceNames {
     std::uint32_t last_builtin_index_ = 0;
 };
 
+/// The names of the present trace.
+TraceNames& trace_names();
+
 }  // namespace gilpool::bindings

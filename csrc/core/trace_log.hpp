@@ -29,9 +29,10 @@ class TraceLog {
         /// The task it is in, as far as it is known; begin is 0 while it is in none. The lock of
         /// tasks (in Python: the GIL) guards this and the next.
         TraceRecord open{};
-        std::int64_t asked = 0;   ///< since when it waited for its turn; 0: it did not
-        std::int64_t cpu = 0;     ///< the thread's own: its CPU clock when last read ...
-        std::int64_t cpu_at = 0;  ///< ... and when that was
+        std::int64_t asked = 0;      ///< since when it waited for its turn; 0: it did not
+        std::int64_t cpu = 0;        ///< the thread's own: its CPU clock when last read ...
+        std::int64_t cpu_at = 0;     ///< ... when that was ...
+        std::int64_t cpu_doubt = 0;  ///< ... and how long before its task began
         /// It stamps by itself when it is off the GIL now; no look need find out.
         std::atomic<bool> stamps_itself{false};
         std::uint8_t seen = 0;    ///< the observer's: what it saw last

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import io
+import itertools
 import os
 import stat
 import threading
@@ -17,7 +17,7 @@ from gilpool import _core
 MOST_RECORDS = 20_000_000
 """One GB; what comes when they are there is counted as dropped."""
 
-_CHUNK_CHARACTERS = 1 << 20
+_PIECES_AT_A_TIME = 4096
 
 
 def trace(path: str | os.PathLike[str]) -> Trace:
@@ -31,7 +31,12 @@ def trace(path: str | os.PathLike[str]) -> Trace:
     ``held_us``, ``released_us``, ``cpu_us``; and the ``outcome``. Waits of gilpool's own
     (``sleep``, ``get``, ``join`` ...) and the wait for a task's turn are stamped exactly; what
     other code does with the GIL is seen by a native thread that looks once a millisecond
-    (``sampled``), so it is null for tasks that no look fell into.
+    (``sampled``), so it is null for tasks that no look fell into. The CPU clock is not read for
+    tasks shorter than 50 us, nor, because that costs time, twice within 50 us: ``cpu_us`` is null
+    where no reading was close enough to be right within a tenth of the task.
+
+    Kernels have slices where they ran. Waits that need no thread (a spawned ``gilpool.sleep`` or
+    ``wait_fd``) are async events, from the spawn until their task learned that they were over.
 
     Args:
         path: Where the file goes when the block is left; with the end ``.gz`` it is compressed. It
@@ -64,7 +69,7 @@ class Trace:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fsdecode(os.fspath(path))
         self.tasks = 0
-        """Tasks and native work that ran; known once the block is left."""
+        """Tasks, native work and waits that ran; known once the block is left."""
         self.dropped_events = 0
         """What did not fit into the buffers; known once the block is left."""
         self._file: _File | None = None
@@ -102,7 +107,7 @@ class Trace:
             return
         # Nobody who imports gilpool pays for what only the end of a trace needs.
         from gilpool._trace_events import document
-        from gilpool._trace_model import build
+        from gilpool._trace_records import build
 
         try:
             raw = _core._trace_stop()
@@ -114,7 +119,7 @@ class Trace:
             recording = build(raw)
             # The records are not needed any more; the text that they become is larger.
             raw.clear()
-            self.tasks = len(recording.runs)
+            self.tasks = len(recording.runs) + len(recording.waits)
             self.dropped_events = recording.dropped
             file.write(document(recording, names, _core.__version__))
         except BaseException:
@@ -174,10 +179,5 @@ class _File:
 
 
 def _write_in_chunks(text: Iterator[str], sink: Any) -> None:
-    chunk = io.StringIO()
-    for piece in text:
-        chunk.write(piece)
-        if chunk.tell() >= _CHUNK_CHARACTERS:
-            sink.write(chunk.getvalue().encode())
-            chunk = io.StringIO()
-    sink.write(chunk.getvalue().encode())
+    while pieces := list(itertools.islice(text, _PIECES_AT_A_TIME)):
+        sink.write("".join(pieces).encode())

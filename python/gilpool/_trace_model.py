@@ -1,38 +1,15 @@
-"""From the records of a trace to tasks: when each ran, waited, and had the GIL.
+"""A trace as what happened: when each task ran, waited, and had the GIL.
 
-Pure data; nothing here touches a running program. Times are integers, nanoseconds on
-CLOCK_MONOTONIC.
+Pure data; `_trace_records` makes it and `_trace_events` writes it. Times are integers,
+nanoseconds on CLOCK_MONOTONIC.
 """
 
 from __future__ import annotations
 
-import bisect
-import struct
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
-
-_RECORD: Final = struct.Struct("=qqqqIIIBBH")
-"""csrc/core/trace_ring.hpp: begin, end, extra, cpu, number, name, thread, kind, detail, padding."""
-
-# csrc/bindings/trace.hpp says what each kind's fields mean.
-(
-    _TASK,
-    _SPAWNED,
-    _CANCELLED,
-    _OWN_RELEASE,
-    _HANDED_BACK,
-    _INSTANT,
-    _SEEN,
-    _COUNTERS,
-    _NATIVE,
-) = range(9)
-_OUTCOMES: Final = ("returned", "raised", "killed", "unfinished")
-_INSTANTS: Final = ("worker started", "worker retired", "runner admitted")
+from typing import Literal
 
 GilState = Literal["held", "released", "waiting"]
-_SEEN_STATES: Final[tuple[GilState, ...]] = ("held", "held", "released", "waiting")
-"""What a look says; one that no longer found the thread in a task came a moment after its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +65,20 @@ class Run:
         return sum(span.end - span.begin for span in self.spans if span.state == state)
 
 
+@dataclass(slots=True)
+class Wait:
+    """A wait that needs no thread: a spawned `gilpool.sleep` or `wait_fd`."""
+
+    number: int
+    name: str
+    spawner: int
+    """The thread that set it going."""
+    begin: int
+    end: int
+    """When its task learned that it is over."""
+    outcome: str
+
+
 @dataclass(frozen=True, slots=True)
 class Moment:
     """Something that happened to a thread at one moment."""
@@ -123,6 +114,8 @@ class Recording:
     where not, it counts as released."""
     runs: list[Run] = field(default_factory=list)
     """By begin."""
+    waits: list[Wait] = field(default_factory=list)
+    """By begin."""
     spawns: list[tuple[int, int, int]] = field(default_factory=list)
     """When, on which thread, which task; by time."""
     cancelled: list[int] = field(default_factory=list)
@@ -131,152 +124,3 @@ class Recording:
     moments: list[Moment] = field(default_factory=list)
     counters: list[Counters] = field(default_factory=list)
     looks: int = 0
-
-
-class _Looks:
-    """What was seen of each thread, and when anything was looked at."""
-
-    def __init__(self, times: list[int]) -> None:
-        self.times = times
-        self._changes: dict[int, list[tuple[int, int, GilState]]] = {}
-
-    def add(self, thread: int, when: int, before: int, state: GilState) -> None:
-        """A look at `when` found another state than the one at `before`."""
-        self._changes.setdefault(thread, []).append((when, before, state))
-
-    def sort(self) -> None:
-        for changes in self._changes.values():
-            changes.sort()
-
-    def spans(self, thread: int, begin: int, end: int) -> list[Span]:
-        """What the looks within say; a change lies in the middle between two looks."""
-        first = bisect.bisect_left(self.times, begin)
-        last = bisect.bisect_right(self.times, end) - 1
-        changes = self._changes.get(thread)
-        if first > last or not changes:
-            return []
-        at = bisect.bisect_right(changes, self.times[first], key=_when) - 1
-        state: GilState = changes[at][2] if at >= 0 else "held"
-        since = begin
-        spans = []
-        for when, before, new in changes[at + 1 :]:
-            if when > self.times[last]:
-                break
-            if new == state:
-                continue
-            middle = min(max((when + before) // 2, since), end)
-            if middle > since:
-                spans.append(Span(since, middle, state, True))
-            since, state = middle, new
-        spans.append(Span(since, end, state, True))
-        return spans
-
-
-def _when(change: tuple[int, int, GilState]) -> int:
-    return change[0]
-
-
-def build(raw: dict[str, Any]) -> Recording:
-    """Makes sense of what `_core._trace_stop()` returned."""
-    recording = Recording(
-        begin=raw["begin"],
-        end=raw["end"],
-        native_ids=raw["native_ids"],
-        dropped=raw["dropped"],
-        gil_seen=raw["gil_seen"],
-        waiters_seen=raw["waiters_seen"],
-    )
-    looks = _Looks([when for (when,) in struct.iter_unpack("=q", raw["looks"])])
-    recording.looks = len(looks.times)
-    releases: dict[int, list[tuple[int, int, int]]] = {}
-    names: list[str] = raw["names"]
-    for chunk in raw["records"]:
-        for fields in _RECORD.iter_unpack(chunk):
-            _sort_in(recording, fields, names, looks, releases)
-    looks.sort()
-    for own in releases.values():
-        own.sort()
-    recording.spawns.sort()
-    recording.runs.sort(key=lambda run: run.begin)
-    recording.moments.sort(key=lambda moment: moment.when)
-    recording.counters.sort(key=lambda counters: counters.when)
-    spawned = {number: (when, thread) for when, thread, number in recording.spawns}
-    for run in recording.runs:
-        run.spawned, run.spawner = spawned.get(run.number, (None, None))
-        if not run.native:
-            own = list(_within(releases.get(run.thread, ()), run))
-            run.spans = list(_spans(run, own, looks))
-    return recording
-
-
-def _sort_in(
-    recording: Recording,
-    fields: tuple[int, ...],
-    names: list[str],
-    looks: _Looks,
-    releases: dict[int, list[tuple[int, int, int]]],
-) -> None:
-    begin, end, extra, cpu, number, name, thread, kind, detail, _ = fields
-    if kind == _SPAWNED:
-        recording.spawns.append((begin, thread, number))
-    elif kind in (_TASK, _NATIVE):
-        recording.runs.append(
-            Run(
-                number=number,
-                name=names[name],
-                thread=thread,
-                # What began before the trace is shown from its begin.
-                begin=max(begin, recording.begin),
-                end=max(end, begin + 1, recording.begin + 1),
-                outcome="ran" if kind == _NATIVE else _OUTCOMES[detail],
-                native=kind == _NATIVE,
-                cpu=None if cpu < 0 else cpu,
-                asked=max(extra, recording.begin) if extra else None,
-            )
-        )
-    elif kind == _SEEN:
-        looks.add(thread, begin, end, _SEEN_STATES[detail])
-    elif kind == _OWN_RELEASE:
-        releases.setdefault(thread, []).append((extra, begin, end))
-    elif kind == _HANDED_BACK:
-        if begin >= recording.begin:
-            recording.handed_back.append((thread, Span(begin, end, "waiting", False)))
-    elif kind == _INSTANT:
-        recording.moments.append(Moment(_INSTANTS[detail], thread, begin))
-    elif kind == _COUNTERS:
-        recording.counters.append(Counters(begin, number, name, extra))
-    elif kind == _CANCELLED:
-        recording.cancelled.append(number)
-
-
-def _within(
-    releases: Iterable[tuple[int, int, int]] | list[tuple[int, int, int]], run: Run
-) -> Iterator[tuple[int, int, int]]:
-    """The releases in that run, of its thread's, which are in order."""
-    if not isinstance(releases, list):
-        return
-    for at in range(bisect.bisect_left(releases, (run.begin,)), len(releases)):
-        if releases[at][0] >= run.end:
-            break
-        yield releases[at]
-
-
-def _spans(run: Run, own: list[tuple[int, int, int]], looks: _Looks) -> Iterator[Span]:
-    """The run from begin to end: what its thread stamped, and what was seen in between."""
-    since = run.begin
-    for let_go, wanted, got in own:
-        yield from _gap(run, since, let_go, looks)
-        yield Span(let_go, wanted, "released", False)
-        if got > wanted:
-            yield Span(wanted, min(got, run.end), "waiting", False)
-        since = min(got, run.end)
-    if own:
-        yield from _gap(run, since, run.end, looks)
-    else:
-        yield from looks.spans(run.thread, run.begin, run.end)
-
-
-def _gap(run: Run, begin: int, end: int, looks: _Looks) -> Iterator[Span]:
-    """Between two stamps the thread had the GIL, at both ends at least."""
-    if end > begin:
-        yield from looks.spans(run.thread, begin, end) or [Span(begin, end, "held", False)]

@@ -24,7 +24,12 @@ _REQUIRED = {
     "i": {"name", "ts", "pid", "tid", "s"},
     "s": {"name", "cat", "id", "ts", "pid", "tid"},
     "f": {"name", "cat", "id", "ts", "pid", "tid", "bp"},
+    "b": {"name", "cat", "id", "ts", "pid", "tid", "args"},
+    "e": {"name", "cat", "id", "ts", "pid", "tid"},
 }
+
+
+OUTCOMES = ("returned", "raised", "killed", "unfinished")
 
 
 def ns(microseconds: float) -> int:
@@ -55,6 +60,8 @@ class Trace:
     """By the worker's native id: the slices of its "gil" track."""
     waits: list[Slice] = field(default_factory=list)
     """Waits for the GIL on the workers' own tracks."""
+    threadless: list[Slice] = field(default_factory=list)
+    """Waits that need no thread; `tid` is who spawned them."""
     spawns: list[Slice] = field(default_factory=list)
     arrows: dict[int, tuple[Event, Event]] = field(default_factory=dict)
     counters: dict[str, list[tuple[int, float]]] = field(default_factory=lambda: defaultdict(list))
@@ -94,6 +101,7 @@ def check(path: str | Path) -> Trace:
     _check_gil_tracks(trace)
     _check_tasks(trace)
     _check_arrows(trace, events, slices)
+    _check_async(trace, events)
     _check_counters(trace, events)
     trace.instants = [event for event in events if event["ph"] == "i"]
     for event in trace.instants:
@@ -170,7 +178,7 @@ def _check_tasks(trace: Trace) -> None:
         waits[wait.tid].append(wait)
     for task in trace.tasks:
         args = task.args
-        assert args["outcome"] in ("returned", "raised", "killed", "unfinished")
+        assert args["outcome"] in OUTCOMES
         for name in ("queued_us", "gil_wait_us", "held_us", "released_us", "cpu_us"):
             assert args[name] is None or args[name] >= 0, (task, args)
         if args["cpu_us"] is not None:
@@ -184,6 +192,8 @@ def _check_tasks(trace: Trace) -> None:
         if args["held_us"] is not None:
             parts = (args["gil_wait_us"], args["held_us"], args["released_us"])
             assert abs(sum(map(ns, parts)) - (task.end - task.begin)) <= 3, (task, args)
+    for native in trace.native:
+        assert native.args["outcome"] in (*OUTCOMES, "ran")
     numbers = [task.args["task"] for task in trace.tasks + trace.native]
     assert len(numbers) == len(set(numbers)), "a task has two slices"
 
@@ -212,6 +222,27 @@ def _check_arrows(trace: Trace, events: list[Event], slices: list[Slice]) -> Non
         task = by_number[number]
         assert end["tid"] == task.tid
         assert task.begin <= ns(end["ts"]) < task.end
+
+
+def _check_async(trace: Trace, events: list[Event]) -> None:
+    """Each async event begins once and ends once, later, and is known by category and id."""
+    begins = {(event["cat"], event["id"]): event for event in events if event["ph"] == "b"}
+    ends = {(event["cat"], event["id"]): event for event in events if event["ph"] == "e"}
+    assert len(begins) == sum(event["ph"] == "b" for event in events), "two waits have one id"
+    assert len(ends) == sum(event["ph"] == "e" for event in events), "two waits have one id"
+    assert set(begins) == set(ends), "a wait lacks an end"
+    numbers = {task.args["task"] for task in trace.tasks + trace.native}
+    for key, begin in begins.items():
+        end = ends[key]
+        assert begin["name"] == end["name"]
+        assert begin["cat"] == "wait"
+        assert begin["ts"] <= end["ts"]
+        assert begin["args"]["task"] == begin["id"]
+        assert begin["id"] not in numbers, "a task has two slices"
+        assert begin["args"]["outcome"] in OUTCOMES
+        times = ns(begin["ts"]), ns(end["ts"])
+        wait = Slice(begin["name"], *times, begin["tid"], begin["cat"], begin["args"])
+        trace.threadless.append(wait)
 
 
 def _check_counters(trace: Trace, events: list[Event]) -> None:

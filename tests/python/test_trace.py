@@ -1,8 +1,11 @@
 """What a trace says about the tasks that ran: one slice each, when, where, and with which lock."""
 
 import collections
+import contextlib
 import functools
 import os
+import select
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -224,11 +227,12 @@ def test_callables_are_named_after_what_they_are(tmp_path: Path) -> None:
             int,
         ):
             pool.spawn(function)
-        own = gilpool.Task(int)
-        own.name = 'the "one" \N{SNOWMAN}'
-        own.start()
+        own = [gilpool.Task(int) for _ in range(2)]
+        for task, name in zip(own, ('the "one" \N{SNOWMAN}', "half a pair: \ud83d"), strict=True):
+            task.name = name
+            task.start()
         pool.join()
-        own.join()
+        gilpool.joinall(own)
     names = {task.name for task in rules.check(out).tasks}
 
     prefix = "test_callables_are_named_after_what_they_are.<locals>."
@@ -241,6 +245,7 @@ def test_callables_are_named_after_what_they_are(tmp_path: Path) -> None:
         f"{prefix}<lambda>",
         "int",
         'the "one" \N{SNOWMAN}',
+        "half a pair: \ud83d",
     }
 
 
@@ -293,8 +298,77 @@ def test_a_kernel_has_a_slice_where_it_ran(tmp_path: Path) -> None:
 
     (native,) = recorded.native
     assert recorded.tasks == []
-    assert native.args["outcome"] == "ran"
+    assert native.args["outcome"] == "returned"
     assert set(recorded.arrows) == {native.args["task"]}
+
+
+def test_a_kernels_outcome_is_what_its_task_came_to(
+    tmp_path: Path, reports: list[BaseException]
+) -> None:
+    out = tmp_path / "out.json"
+    with contextlib.ExitStack() as writers, trace(out):
+
+        def reading() -> "gilpool.Task[bytes]":
+            """A kernel on its way, until the writer goes."""
+            fifo = tempfile.mktemp(dir=tmp_path)
+            os.mkfifo(fifo)
+            task = gilpool.spawn(gilpool.kernels.read_file, fifo)
+            writers.callback(os.close, os.open(fifo, os.O_WRONLY))  # opens when it reads
+            return task
+
+        gilpool.spawn(gilpool.kernels.sha256, b"").join()
+        missing = gilpool.spawn(gilpool.kernels.read_file, tmp_path / "missing")
+        missing.join()
+        reading().kill()
+        unfinished = reading()
+    unfinished.join()
+    recorded = rules.check(out)
+
+    assert isinstance(missing.exception, FileNotFoundError)
+    found = collections.Counter(piece.args["outcome"] for piece in recorded.native)
+    assert found == {"returned": 1, "raised": 1, "killed": 1, "unfinished": 1}
+
+
+def test_a_wait_that_needs_no_thread_is_an_async_event(
+    tmp_path: Path, reports: list[BaseException]
+) -> None:
+    out = tmp_path / "out.json"
+    reader, writer = os.pipe()
+    closed, other = os.pipe()
+    os.close(closed)
+    before = gilpool.spawn(gilpool.sleep, 60)
+    with trace(out) as recording:
+        naps = [gilpool.spawn(gilpool.sleep, 0.05) for _ in range(20)]
+        ready = gilpool.spawn(gilpool.kernels.wait_fd, reader, select.POLLIN)
+        late = gilpool.spawn(gilpool.kernels.wait_fd, reader, select.POLLOUT, timeout=0.01)
+        bad = gilpool.spawn(gilpool.kernels.wait_fd, closed, select.POLLIN)
+        killed = gilpool.spawn(gilpool.sleep, 60)
+        killed.kill()
+        before.kill()
+        os.write(writer, b"x")
+        for task in (*naps, ready, late, bad):
+            task.join()
+        unfinished = gilpool.spawn(gilpool.sleep, 60)
+    unfinished.kill()
+    recorded = rules.check(out)
+    for descriptor in (reader, writer, other):
+        os.close(descriptor)
+
+    assert isinstance(bad.exception, OSError)
+    assert recorded.tasks == recorded.native == []
+    assert recording.tasks == len(recorded.threadless) == 25
+    found = collections.Counter((wait.name, wait.args["outcome"]) for wait in recorded.threadless)
+    assert found == {
+        ("sleep", "returned"): 20,
+        ("wait_fd", "returned"): 2,
+        ("wait_fd", "raised"): 1,
+        ("sleep", "killed"): 1,
+        ("sleep", "unfinished"): 1,
+    }
+    for wait in recorded.threadless:
+        if (wait.name, wait.args["outcome"]) == ("sleep", "returned"):
+            assert wait.end - wait.begin >= 50_000_000
+    assert all(value == 0 for _, value in recorded.counters["busy"])
 
 
 NODES = st.recursive(

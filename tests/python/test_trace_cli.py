@@ -124,13 +124,18 @@ def test_the_summary_as_json(command: Command) -> None:
         def sleep_nogil():
             gilpool.sleep_nogil(20)
         gilpool.spawn(sleep_nogil)
+        for _ in range(2):
+            gilpool.spawn(gilpool.sleep, 0.01)
     """
     result = command("--json", "-o", "out.json.gz", "script.py", script=source)
     told = json.loads(result.stdout)
 
     assert (result.returncode, result.stderr) == (0, "")
     assert (told["tasks"], told["exit_code"], told["dropped_events"]) == (4, 0, 0)
-    held, released = told["callables"]
+    callables = {line["name"]: line for line in told["callables"]}
+    held, released, slept = (callables[name] for name in ("sleep_gil", "sleep_nogil", "sleep"))
+    assert (told["waits"], slept["tasks"], slept["outcomes"]) == (2, 2, {"returned": 2})
+    assert slept["total_s"] >= 0.02
     assert (held["name"], held["tasks"], held["outcomes"]) == ("sleep_gil", 3, {"returned": 3})
     assert held["held_s"] >= 0.06
     assert released["released_s"] >= 0.02

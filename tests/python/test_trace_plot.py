@@ -14,6 +14,8 @@ def test_the_picture_shows_what_the_trace_says(tmp_path: Path) -> None:
         pool = gilpool.Pool()
         for _ in range(3):
             pool.spawn(time.sleep, 0.02)
+        for _ in range(5):
+            pool.spawn(gilpool.sleep, 0.02)
         pool.join()
     told = read(tmp_path / "out.json")
     lanes, counters = trace_plot.draw(told).axes
@@ -23,7 +25,10 @@ def test_the_picture_shows_what_the_trace_says(tmp_path: Path) -> None:
     ]
     drawn = [bars.get_facecolor() for bars in lanes.collections]
     assert len(drawn) >= len(told.lanes)
-    assert len(counters.lines) == 2
+    queued, running, waiting = counters.lines
+    assert max(queued.get_ydata()) <= 3
+    assert max(running.get_ydata()) <= 3
+    assert (max(waiting.get_ydata()), waiting.get_ydata()[-1]) == (5, 0)
 
 
 def test_neighbours_are_joined_across_gaps_that_would_not_be_seen() -> None:

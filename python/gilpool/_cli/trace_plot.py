@@ -23,7 +23,7 @@ _LOOKS: dict[State, Look] = {
     "unseen": Look("in a task too short to be looked at", "#8C8C8C"),
 }
 _GRID = "#E4E4E4"
-_QUEUE, _BUSY = "#0072B2", "#009E73"
+_QUEUE, _BUSY, _WAITS = "#0072B2", "#009E73", "#CC79A7"
 
 _WIDTH_IN = 11.0
 _LANE_IN = 0.26
@@ -190,8 +190,11 @@ def _label_tasks(axes: Axes, lane: Lane, position: int, seconds: float) -> None:
 def _draw_counters(axes: Axes, trace: TraceFile) -> None:
     axes.set_xlim(0, trace.seconds)
     top = 1.0
-    for name, label, colour in (("queue depth", "queued", _QUEUE), ("busy", "running", _BUSY)):
-        series = trace.counters.get(name, [])
+    for series, label, colour in (
+        (trace.counters.get("queue depth", []), "queued", _QUEUE),
+        (trace.counters.get("busy", []), "running", _BUSY),
+        (_under_way(trace), "waiting without a thread", _WAITS),
+    ):
         if not series:
             continue
         times = [when for when, _ in series] + [trace.seconds]
@@ -204,11 +207,11 @@ def _draw_counters(axes: Axes, trace: TraceFile) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(nbins=3, integer=True))
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.set_title("tasks", loc="left", fontsize=9, color=INK, pad=3)
-    if trace.counters:
+    if trace.counters or trace.waits:
         axes.legend(
             loc="lower right",
             bbox_to_anchor=(1, 1),
-            ncols=2,
+            ncols=3,
             frameon=False,
             fontsize=9,
             handlelength=1.4,
@@ -216,6 +219,17 @@ def _draw_counters(axes: Axes, trace: TraceFile) -> None:
             labelcolor=INK,
         )
     _dress(axes)
+
+
+def _under_way(trace: TraceFile) -> list[tuple[float, float]]:
+    """How many waits without a thread there are, from each moment on at which that changes."""
+    changes = [(wait.begin, 1) for wait in trace.waits] + [(wait.end, -1) for wait in trace.waits]
+    count = 0
+    series: list[tuple[float, float]] = [(0.0, 0)] if changes else []
+    for when, change in sorted(changes):
+        count += change
+        series.append((when, count))
+    return series
 
 
 def _dress(axes: Axes) -> None:

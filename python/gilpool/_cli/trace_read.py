@@ -71,6 +71,8 @@ class TraceFile:
     """In the order of their first task."""
     counters: dict[str, list[tuple[float, float]]]
     program: str
+    waits: list[TaskSlice]
+    """Waits that needed no thread, in no lane therefore."""
 
     @property
     def tasks(self) -> list[TaskSlice]:
@@ -100,6 +102,8 @@ def _understand(document: dict[str, Any]) -> TraceFile:
     program = ""
     lanes: dict[int, Lane] = defaultdict(lambda: Lane(""))
     counters: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    waits: dict[int, dict[str, Any]] = {}
+    ends: dict[int, float] = {}
     for event in document["traceEvents"]:
         phase = event["ph"]
         if phase == "X":
@@ -111,6 +115,10 @@ def _understand(document: dict[str, Any]) -> TraceFile:
             names[event["tid"]] = event["args"]["name"]
         elif phase == "M" and event["name"] == "process_name":
             program = event["args"]["name"]
+        elif phase == "b":
+            waits[event["id"]] = event
+        elif phase == "e":
+            ends[event["id"]] = event["ts"]
     for tid, lane in lanes.items():
         lane.name = names[tid]
         lane.tasks.sort(key=lambda task: task.begin)
@@ -118,7 +126,29 @@ def _understand(document: dict[str, Any]) -> TraceFile:
         (lane for lane in lanes.values() if lane.tasks), key=lambda lane: lane.tasks[0].begin
     )
     seconds = (other["end_us"] - zero) / 1e6
-    return TraceFile(seconds, other["dropped_events"], with_tasks, dict(counters), program)
+    return TraceFile(
+        seconds,
+        other["dropped_events"],
+        with_tasks,
+        dict(counters),
+        program,
+        [_wait(event, ends[number], zero) for number, event in waits.items()],
+    )
+
+
+def _wait(event: dict[str, Any], end: float, zero: float) -> TaskSlice:
+    return TaskSlice(
+        name=event["name"],
+        begin=(event["ts"] - zero) / 1e6,
+        end=(end - zero) / 1e6,
+        native=True,
+        queued=None,
+        gil_wait=None,
+        held=None,
+        released=None,
+        cpu=None,
+        outcome=event["args"]["outcome"],
+    )
 
 
 def _add_slice(lanes: dict[int, Lane], event: dict[str, Any], zero: float) -> None:

@@ -41,7 +41,7 @@ class Line:
 def lines(trace: TraceFile) -> list[Line]:
     """A line per callable, the one that took most time first."""
     by_name: dict[str, list[TaskSlice]] = {}
-    for task in trace.tasks:
+    for task in trace.tasks + trace.waits:
         by_name.setdefault(task.name, []).append(task)
     return sorted(
         (_line(name, tasks) for name, tasks in by_name.items()),
@@ -86,6 +86,7 @@ def to_dict(trace: TraceFile, path: str, exit_code: int | None) -> dict[str, Any
         "exit_code": exit_code,
         "seconds": trace.seconds,
         "tasks": len(trace.tasks),
+        "waits": len(trace.waits),
         "workers": len(trace.lanes),
         "dropped_events": trace.dropped,
         "most_queued": _most(trace, "queue depth"),
@@ -130,12 +131,13 @@ def show(trace: TraceFile, path: str, stream: IO[str]) -> None:
 
 def _sentence(trace: TraceFile) -> str:
     tasks = trace.tasks
-    outcomes = Counter(task.outcome for task in tasks)
+    outcomes = Counter(task.outcome for task in tasks + trace.waits)
+    waits = f" and {len(trace.waits):,} waits without a thread" if trace.waits else ""
     odd = [
         f"{count:,} {name}" for name, count in outcomes.items() if name not in ("returned", "ran")
     ]
     return (
-        f"{len(tasks):,} tasks on {len(trace.lanes)} workers in {_time(trace.seconds)}"
+        f"{len(tasks):,} tasks on {len(trace.lanes)} workers{waits} in {_time(trace.seconds)}"
         f"{' (' + ', '.join(odd) + ')' if odd else ''}; at most {_most(trace, 'busy'):,} at once, "
         f"{_most(trace, 'queue depth'):,} queued"
     )
