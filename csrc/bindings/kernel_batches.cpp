@@ -11,14 +11,25 @@ Items<kernels::BytesView>::~Items() {
     }
 }
 
-bool Items<kernels::BytesView>::add(PyObject* item, const char* name) {
+std::array<char, 64> ItemName::text() const {
+    std::array<char, 64> text;
+    std::snprintf(text.data(), text.size(), "%s[%zu]", list, index);
+    return text;
+}
+
+void Items<kernels::BytesView>::expect(std::size_t count) {
+    items.reserve(count);
+    owners.reserve(count);
+}
+
+bool Items<kernels::BytesView>::add(PyObject* item, ItemName name) {
     if (PyBytes_CheckExact(item)) {
         items.emplace_back(reinterpret_cast<const std::byte*>(PyBytes_AS_STRING(item)),
                            static_cast<std::size_t>(PyBytes_GET_SIZE(item)));
         owners.push_back(Py_NewRef(item));
     } else {
         HeldBuffer& held = buffers.emplace_back();
-        if (!held.hold_bytes(item, name)) {
+        if (!held.hold_bytes(item, name.text().data())) {
             return false;
         }
         items.emplace_back(static_cast<const std::byte*>(held.view().buf), held.bytes());
@@ -27,12 +38,20 @@ bool Items<kernels::BytesView>::add(PyObject* item, const char* name) {
     return true;
 }
 
-bool Items<kernels::Path>::add(PyObject* item, const char* name) {
-    return path_argument(item, name, &items.emplace_back());
+bool Items<kernels::Path>::add(PyObject* item, ItemName name) {
+    kernels::Path& path = items.emplace_back();
+    if (PyUnicode_CheckExact(item) && PyUnicode_IS_COMPACT_ASCII(item)) {
+        // The same bytes in every file system's encoding.
+        path.native.assign(reinterpret_cast<const char*>(PyUnicode_1BYTE_DATA(item)),
+                           static_cast<std::size_t>(PyUnicode_GET_LENGTH(item)));
+        if (path.native.find('\0') == std::string::npos) {
+            return true;
+        }
+    }
+    return path_argument(item, name.text().data(), &path);
 }
 
-bool for_each_item(PyObject* iterable, const char* name,
-                   bool (*add)(void* items, PyObject* item, const char* name), void* items) {
+bool for_each_item(PyObject* iterable, const char* name, ItemTaker& taker) {
     if (PyUnicode_Check(iterable) != 0 || PyBytes_Check(iterable) != 0) {
         PyErr_Format(PyExc_TypeError, "%s must be an iterable of items, not one %.200s", name,
                      Py_TYPE(iterable)->tp_name);
@@ -47,12 +66,19 @@ bool for_each_item(PyObject* iterable, const char* name,
         return false;
     }
     bool ok = true;
-    std::size_t index = 0;
-    for (PyObject* item = nullptr; ok && (item = PyIter_Next(iterator)) != nullptr; ++index) {
-        char item_name[64];
-        std::snprintf(item_name, sizeof item_name, "%s[%zu]", name, index);
+    try {
+        if (PyList_CheckExact(iterable) != 0 || PyTuple_CheckExact(iterable) != 0) {
+            taker.expect_items(static_cast<std::size_t>(PySequence_Fast_GET_SIZE(iterable)));
+        }
+    } catch (const std::bad_alloc&) {
+        PyErr_NoMemory();
+        ok = false;
+    }
+    PyObject* item = nullptr;
+    for (ItemName item_name{name, 0}; ok && (item = PyIter_Next(iterator)) != nullptr;
+         ++item_name.index) {
         try {
-            ok = add(items, item, item_name);
+            ok = taker.take_item(item, item_name);
         } catch (const std::bad_alloc&) {
             PyErr_NoMemory();
             ok = false;

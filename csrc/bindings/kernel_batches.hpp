@@ -4,6 +4,8 @@
 
 #include <Python.h>
 
+#include <algorithm>
+#include <array>
 #include <deque>
 #include <mutex>
 #include <new>
@@ -25,6 +27,15 @@
 
 namespace gilpool::bindings {
 
+/// The name of an item in messages, made only when there is one to write: that takes longer than to
+/// convert the item.
+struct ItemName {
+    const char* list;
+    std::size_t index;
+
+    std::array<char, 64> text() const;  ///< "items[7]"
+};
+
 /// What the items of a batch are converted to and held as.
 template <class Item>
 struct Items;
@@ -37,7 +48,8 @@ struct Items<kernels::BytesView> {
     Items(const Items&) = delete;
     Items& operator=(const Items&) = delete;
 
-    bool add(PyObject* item, const char* name);
+    void expect(std::size_t count);
+    bool add(PyObject* item, ItemName name);
 
     std::vector<kernels::BytesView> items;
     std::vector<PyObject*> owners;  ///< bytes, which need no export to stay as they are
@@ -47,26 +59,36 @@ struct Items<kernels::BytesView> {
 
 template <>
 struct Items<kernels::Path> {
-    bool add(PyObject* item, const char* name);
+    void expect(std::size_t count) { items.reserve(count); }
+    bool add(PyObject* item, ItemName name);
 
     std::vector<kernels::Path> items;
     std::size_t bytes = 0;
 };
 
-/// Calls add(item, "name[i]") for each item of an iterable; false with an exception set. A str or
-/// bytes, which would be taken apart, is a TypeError.
-bool for_each_item(PyObject* iterable, const char* name,
-                   bool (*add)(void* items, PyObject* item, const char* name), void* items);
+/// Who gets the items of an iterable.
+class ItemTaker {
+  public:
+    virtual void expect_items(std::size_t count) = 0;
+    virtual bool take_item(PyObject* item, ItemName name) = 0;
+
+  protected:
+    ~ItemTaker() = default;
+};
+
+/// Gives `taker` each item of an iterable; false with an exception set. A str or bytes, which would
+/// be taken apart, is a TypeError.
+bool for_each_item(PyObject* iterable, const char* name, ItemTaker& taker);
 
 template <auto function, class Item, class Value, class... Parameters>
-class BatchKernel final : public KernelWork, private SpreadLoop {
+class BatchKernel final : public KernelWork, private SpreadLoop, private ItemTaker {
   public:
     explicit BatchKernel(core::Lane lane) : KernelWork(lane), lane_(lane) {}
     ~BatchKernel() override { Py_XDECREF(callback_); }
 
     bool take(const KernelRow& row, PyObject* const* values) {
         constexpr std::size_t kExtra = 1 + sizeof...(Parameters);
-        if (!for_each_item(values[0], row.parameters[0].name, &BatchKernel::add, &items_) ||
+        if (!for_each_item(values[0], row.parameters[0].name, *this) ||
             !take(row, values, std::index_sequence_for<Parameters...>()) ||
             !return_errors_.take(values[kExtra], "return_errors")) {
             return false;
@@ -89,7 +111,7 @@ class BatchKernel final : public KernelWork, private SpreadLoop {
 
     void run(kernels::Stop stop) noexcept override {
         stop_ = stop;
-        spread(*this, items_.items.size(), lane_);
+        spread(*this, items_.items.size(), shortest_piece(), lane_);
         has_run_ = true;
     }
 
@@ -126,9 +148,15 @@ class BatchKernel final : public KernelWork, private SpreadLoop {
     }
 
   private:
-    static bool add(void* items, PyObject* item, const char* name) {
-        return static_cast<Items<Item>*>(items)->add(item, name);
+    /// What takes some ten microseconds at least: how long it takes to call another thread.
+    std::size_t shortest_piece() const {
+        constexpr std::size_t kBytes = 64 * 1024;
+        const std::size_t all = items_.bytes;
+        return all == 0 ? 1 : std::max<std::size_t>(kBytes * items_.items.size() / all, 1);
     }
+
+    void expect_items(std::size_t count) override { items_.expect(count); }
+    bool take_item(PyObject* item, ItemName name) override { return items_.add(item, name); }
 
     template <std::size_t... index>
     bool take(const KernelRow& row, PyObject* const* values, std::index_sequence<index...>) {

@@ -47,13 +47,15 @@ struct Helper : core::Task {
 
 }  // namespace
 
-void spread(SpreadLoop& loop, std::size_t count, core::Lane lane) noexcept {
+void spread(SpreadLoop& loop, std::size_t count, std::size_t shortest_piece,
+            core::Lane lane) noexcept {
     static const std::size_t cores = core::usable_cores();
+    const std::size_t pieces = std::max<std::size_t>(count / shortest_piece, 1);
     const std::size_t threads =
         std::clamp<std::size_t>(lane == core::Lane::cpu ? cores : std::max(cores, kBlockingThreads),
-                                1, std::min(kMostHelpers + 1, std::max<std::size_t>(count, 1)));
+                                1, std::min(kMostHelpers + 1, pieces));
     const std::size_t length =
-        std::clamp<std::size_t>(count / (threads * kPiecesPerThread), 1, kLongestPiece);
+        std::max(shortest_piece, std::min(count / (threads * kPiecesPerThread), kLongestPiece));
     SharedLoop shared{loop, count, length};
     std::array<Helper, kMostHelpers> helpers;
     core::TaskGroup group(core::Pool::process());

@@ -19,7 +19,9 @@ class SpreadLoop {
 };
 
 /// Runs the loop on the calling thread and as many others of `lane` as are worth it and to be had.
-/// Pieces are small enough that all end at about the same time.
-void spread(SpreadLoop& loop, std::size_t count, core::Lane lane) noexcept;
+/// Pieces are small enough that all end at about the same time, but not shorter than
+/// `shortest_piece`, which is at least 1: what pays for a hand-over to another thread.
+void spread(SpreadLoop& loop, std::size_t count, std::size_t shortest_piece,
+            core::Lane lane) noexcept;
 
 }  // namespace gilpool::bindings

@@ -47,15 +47,23 @@ Result<FileReader> FileReader::open(const Path& path) {
 
 Result<std::size_t> FileReader::read(std::span<std::byte> space, Stop stop) {
     const std::size_t wanted = std::min(space.size(), kPiece);
-    while (true) {
+    const bool regular = S_ISREG(status_.st_mode);
+    while (!at_end_) {
         if (stop.requested()) return Error{ErrorKind::stopped};
-        if (!S_ISREG(status_.st_mode)) {
+        if (!regular) {
             if (Result<Done> ready = wait_readable(stop); !ready.ok()) return ready.error();
         }
         const ssize_t got = ::read(descriptor_.number(), space.data(), wanted);
-        if (got >= 0) return static_cast<std::size_t>(got);
+        if (got >= 0) {
+            position_ += got;
+            // Either alone may be wrong: /proc knows no sizes, and FUSE may give less than it has.
+            at_end_ =
+                regular && static_cast<std::size_t>(got) < wanted && position_ == status_.st_size;
+            return static_cast<std::size_t>(got);
+        }
         if (errno != EINTR && errno != EAGAIN) return system_error(*path_);
     }
+    return std::size_t{0};
 }
 
 Result<Done> FileReader::wait_readable(Stop stop) {

@@ -30,7 +30,9 @@ class FileReader {
 
     static Result<FileReader> open(const Path& path);
 
-    /// Fills at most `space`, at most `kPiece` bytes; 0 at the end of the file.
+    /// Fills at most `space`, at most `kPiece` bytes; 0 at the end of the file. That costs no
+    /// system call when the read before was short and came to the size the file had when it was
+    /// opened.
     Result<std::size_t> read(std::span<std::byte> space, Stop stop);
 
     const struct stat& status() const noexcept { return status_; }
@@ -45,6 +47,8 @@ class FileReader {
     const Path* path_;
     Descriptor descriptor_;
     struct stat status_;
+    off_t position_ = 0;
+    bool at_end_ = false;
 };
 
 }  // namespace gilpool::kernels

@@ -13,6 +13,7 @@
 #include "kernels/file_reader.hpp"
 #include "kernels/guarded.hpp"
 #include "kernels/printable.hpp"
+#include "kernels/sha256_lanes.hpp"
 
 namespace gilpool::kernels {
 
@@ -105,6 +106,10 @@ class Hasher {
         return Hasher(method.value(), context);
     }
 
+    bool is(const char* openssl_name) const noexcept {
+        return EVP_MD_is_a(method_, openssl_name) == 1;
+    }
+
     Result<Digest> hash(BytesView data, Stop stop) {
         if (!begin()) return failed();
         do {
@@ -172,21 +177,19 @@ Result<Digest> hash_one(const Source& source, std::string_view algorithm, Stop s
     });
 }
 
-template <class Source>
-Result<Done> hash_each(std::span<const Source> sources, std::string_view algorithm,
-                       std::span<Result<Digest>> digests, Progress& progress, Stop stop) noexcept {
-    return guarded([&]() -> Result<Done> {
-        const QuietErrors quiet;
-        Result<Hasher> hasher = Hasher::make(algorithm);
-        if (!hasher.ok()) return hasher.error();
-        for (std::size_t i = 0; i < sources.size(); ++i) {
-            Result<Digest> digest = hasher.value().hash(sources[i], stop);
-            if (stop.requested()) return Error{ErrorKind::stopped};
-            digests[i] = std::move(digest);
-            progress.finish();
-        }
-        return Done{};
-    });
+/// Each digest by itself, but for the sources that `skipped` says are done.
+template <class Source, class Skipped>
+Result<Done> hash_each(Hasher& hasher, std::span<const Source> sources,
+                       std::span<Result<Digest>> digests, Progress& progress, Stop stop,
+                       Skipped skipped) {
+    for (std::size_t i = 0; i < sources.size(); ++i) {
+        if (skipped(sources[i])) continue;
+        Result<Digest> digest = hasher.hash(sources[i], stop);
+        if (stop.requested()) return Error{ErrorKind::stopped};
+        digests[i] = std::move(digest);
+        progress.finish();
+    }
+    return Done{};
 }
 
 }  // namespace
@@ -205,12 +208,31 @@ Result<Digest> hash_file(const Path& path, std::string_view algorithm, Stop stop
 
 Result<Done> hash_many(std::span<const BytesView> items, std::string_view algorithm,
                        std::span<Result<Digest>> digests, Progress& progress, Stop stop) noexcept {
-    return hash_each(items, algorithm, digests, progress, stop);
+    return guarded([&]() -> Result<Done> {
+        const QuietErrors quiet;
+        Result<Hasher> hasher = Hasher::make(algorithm);
+        if (!hasher.ok()) return hasher.error();
+        const bool lanes = items.size() >= sha256_lanes::kFewest && sha256_lanes::available() &&
+                           hasher.value().is("SHA256");
+        if (lanes) {
+            const Result<Done> done = sha256_lanes::hash(items, digests, progress, stop);
+            if (!done.ok()) return done.error();
+        }
+        return hash_each(hasher.value(), items, digests, progress, stop, [&](BytesView item) {
+            return lanes && item.size() <= sha256_lanes::kLongest;
+        });
+    });
 }
 
 Result<Done> hash_files(std::span<const Path> paths, std::string_view algorithm,
                         std::span<Result<Digest>> digests, Progress& progress, Stop stop) noexcept {
-    return hash_each(paths, algorithm, digests, progress, stop);
+    return guarded([&]() -> Result<Done> {
+        const QuietErrors quiet;
+        Result<Hasher> hasher = Hasher::make(algorithm);
+        if (!hasher.ok()) return hasher.error();
+        return hash_each(hasher.value(), paths, digests, progress, stop,
+                         [](const Path&) { return false; });
+    });
 }
 
 }  // namespace gilpool::kernels

@@ -6,6 +6,7 @@
 #include <openssl/err.h>
 
 #include <cerrno>
+#include <random>
 #include <string>
 #include <thread>
 #include <vector>
@@ -105,6 +106,39 @@ TEST(HashMany, GivesEachItemsDigestInItsPlace) {
     for (std::size_t i = 0; i < items.size(); ++i) {
         ASSERT_EQ(hex(digests[i].value()), hashed(texts[i], "sha256"));
     }
+}
+
+TEST(HashMany, IsTheSameForAnyNumberOfItemsOfAnyLengths) {
+    std::mt19937 random(7);
+    std::string text(40'000, 'x');
+    for (char& letter : text) letter = static_cast<char>(random());
+    const std::size_t edges[] = {0, 1, 55, 56, 63, 64, 65, 119, 120, 1000, 16384, 16385, 40000};
+    for (std::size_t count = 0; count < 60; ++count) {
+        std::vector<BytesView> items;
+        for (std::size_t i = 0; i < count; ++i) {
+            const std::size_t length = edges[random() % std::size(edges)];
+            items.push_back(bytes_of(text).subspan(random() % (text.size() - length + 1), length));
+        }
+        std::vector<Result<Digest>> digests(count, unset());
+        Progress progress;
+        ASSERT_TRUE(hash_many(items, "SHA256", digests, progress, Stop()).ok());
+        EXPECT_EQ(progress.finished(), count);
+        for (std::size_t i = 0; i < count; ++i) {
+            ASSERT_TRUE(digests[i].ok());
+            ASSERT_EQ(hex(digests[i].value()), hex(sha256(items[i], Stop()).value()))
+                << "item " << i << " of " << count << ", " << items[i].size() << " bytes";
+        }
+    }
+}
+
+TEST(HashMany, StopsWithinABatchOfShortItems) {
+    const std::atomic<bool> flag{true};
+    const std::vector<BytesView> items(100, bytes_of("short"));
+    std::vector<Result<Digest>> digests(items.size(), unset());
+    Progress progress;
+    EXPECT_EQ(hash_many(items, "sha256", digests, progress, Stop(flag)).error().kind,
+              ErrorKind::stopped);
+    EXPECT_EQ(progress.finished(), 0U);
 }
 
 TEST(HashMany, StopsBetweenItems) {
