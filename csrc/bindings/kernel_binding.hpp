@@ -14,6 +14,7 @@
 
 #include "bindings/kernel_arguments.hpp"
 #include "bindings/kernel_batches.hpp"
+#include "bindings/kernel_bytes.hpp"
 #include "bindings/kernel_results.hpp"
 #include "bindings/kernel_row.hpp"
 #include "bindings/kernel_work.hpp"
@@ -154,6 +155,15 @@ template <auto function, auto shape_of, class Value, class... Taken>
 struct BindingOf<function, shape_of, Value, std::tuple<Taken...>, kernels::Stop> {
     using Type = BoundKernel<function, shape_of, Value, Taken...>;
     using First = Argument<std::tuple_element_t<0, std::tuple<Taken...>>>;
+    static constexpr std::size_t kParameters = sizeof...(Taken);
+    static constexpr bool kIsBatch = false;
+};
+
+/// What ends with bytes to be written returns them, and their number says how many.
+template <auto function, auto room_for, class... Taken>
+struct BindingOf<function, room_for, std::uint64_t, std::tuple<Taken...>, std::span<std::byte>,
+                 kernels::Stop> {
+    using Type = BytesKernel<function, room_for, Taken...>;
     static constexpr std::size_t kParameters = sizeof...(Taken);
     static constexpr bool kIsBatch = false;
 };

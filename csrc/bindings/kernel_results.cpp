@@ -27,6 +27,19 @@ PyObject* raise_os_error(const kernels::Error& error) {
     return nullptr;
 }
 
+/// binascii.Error, a ValueError: what the decoders of the standard library raise.
+PyObject* raise_malformed(const kernels::Error& error) {
+    PyObject* const binascii = PyImport_ImportModule("binascii");
+    PyObject* const type =
+        binascii != nullptr ? PyObject_GetAttrString(binascii, "Error") : nullptr;
+    if (type != nullptr) {
+        PyErr_SetString(type, error.message.c_str());
+    }
+    Py_XDECREF(type);
+    Py_XDECREF(binascii);
+    return nullptr;
+}
+
 /// Below this the copy is over before anybody could have taken the GIL.
 constexpr std::size_t kCopyHolding = 256 * 1024;
 
@@ -197,6 +210,8 @@ PyObject* raise_kernel_error(const kernels::Error& error) {
         case kernels::ErrorKind::value:
             PyErr_SetString(PyExc_ValueError, error.message.c_str());
             return nullptr;
+        case kernels::ErrorKind::malformed:
+            return raise_malformed(error);
         case kernels::ErrorKind::overflow:
             PyErr_SetString(PyExc_OverflowError, error.message.c_str());
             return nullptr;

@@ -23,6 +23,14 @@ namespace {
 constexpr std::size_t kScanned = 16 * 1024;
 constexpr std::size_t kHashed = 2 * 1024;
 
+std::size_t b64encode_room(k::BytesView data) noexcept {
+    return k::b64encoded_size(data.size());
+}
+
+std::size_t b64decode_room(k::BytesView text, bool) noexcept {
+    return k::b64decoded_limit(text.size());
+}
+
 #if GILPOOL_HAS_RE2
 k::Result<Matches> find_all(std::string_view pattern, k::BytesView data, k::Stop stop) noexcept {
     auto bounds = k::find_all(pattern, data, stop);
@@ -100,11 +108,11 @@ const std::vector<KernelRow>& kernel_table() {
                             .example = "(text(n),)",
                             .doc = "Compute the CRC-32C (Castagnoli) of `data`, going on from that "
                                    "of earlier bytes."}),
-        kernel<&k::b64encode>("b64encode", {{"data"}},
-                              {.keeps_gil_below = kHashed,
-                               .example = "(text(n),)",
-                               .doc = "Encode as base64.b64encode does."}),
-        kernel<&k::b64decode>(
+        kernel<&k::b64encode, &b64encode_room>("b64encode", {{"data"}},
+                                               {.keeps_gil_below = kHashed,
+                                                .example = "(text(n),)",
+                                                .doc = "Encode as base64.b64encode does."}),
+        kernel<&k::b64decode, &b64decode_room>(
             "b64decode", {{"data"}, {"validate", "False"}},
             {.keeps_gil_below = kHashed,
              .example = "(base64(n),)",

@@ -69,7 +69,7 @@ class Decoder {
     std::size_t left() const noexcept { return static_cast<std::size_t>(end_ - next_); }
 
     static Error wrong(std::string message) {
-        return Error{ErrorKind::value, 0, std::move(message)};
+        return Error{ErrorKind::malformed, 0, std::move(message)};
     }
 
     /// What is wrong with this character, or null.
@@ -122,7 +122,7 @@ class Decoder {
 
 }  // namespace
 
-Result<Done> b64encode_into(BytesView data, std::span<std::byte> out, Stop stop) noexcept {
+Result<std::uint64_t> b64encode(BytesView data, std::span<std::byte> out, Stop stop) noexcept {
     const std::size_t whole = data.size() - data.size() % 3;
     for (std::size_t done = 0; done < whole; done += kStride) {
         if (stop.requested()) return Error{ErrorKind::stopped};
@@ -132,31 +132,12 @@ Result<Done> b64encode_into(BytesView data, std::span<std::byte> out, Stop stop)
     if (whole != data.size()) {
         encode_rest(begin_of(data) + whole, data.size() - whole, begin_of(out) + whole / 3 * 4);
     }
-    return Done{};
+    return std::uint64_t{out.size()};
 }
 
-Result<Bytes> b64encode(BytesView data, Stop stop) noexcept {
-    return guarded([&]() -> Result<Bytes> {
-        Bytes text(b64encoded_size(data.size()));
-        const Result<Done> done = b64encode_into(data, text, stop);
-        if (!done.ok()) return done.error();
-        return text;
-    });
-}
-
-Result<std::uint64_t> b64decode_into(BytesView text, bool validate, std::span<std::byte> out,
-                                     Stop stop) noexcept {
+Result<std::uint64_t> b64decode(BytesView text, bool validate, std::span<std::byte> out,
+                                Stop stop) noexcept {
     return guarded([&] { return Decoder(text, validate, out).run(stop); });
-}
-
-Result<Bytes> b64decode(BytesView text, bool validate, Stop stop) noexcept {
-    return guarded([&]() -> Result<Bytes> {
-        Bytes data(b64decoded_limit(text.size()));
-        const Result<std::uint64_t> size = b64decode_into(text, validate, data, stop);
-        if (!size.ok()) return size.error();
-        data.resize(size.value());
-        return data;
-    });
 }
 
 }  // namespace gilpool::kernels

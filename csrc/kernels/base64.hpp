@@ -20,21 +20,16 @@ constexpr std::size_t b64decoded_limit(std::size_t size) noexcept {
     return size / 4 * 3 + size % 4;
 }
 
-/// `base64.b64encode(data)`.
-Result<Bytes> b64encode(BytesView data, Stop stop) noexcept;
+/// `base64.b64encode(data)` into `out`, which has b64encoded_size(data.size()) bytes and does not
+/// overlap; the number of bytes written: all.
+Result<std::uint64_t> b64encode(BytesView data, std::span<std::byte> out, Stop stop) noexcept;
 
-/// The same into `out`, which has b64encoded_size(data.size()) bytes and does not overlap.
-Result<Done> b64encode_into(BytesView data, std::span<std::byte> out, Stop stop) noexcept;
-
-/// `base64.b64decode(text, validate=validate)`. Without `validate`, what is not in the alphabet is
-/// passed over, and nothing after complete padding is looked at: the same in all versions of
-/// Python. With it, the rules are those of Python 3.13 (earlier ones take some superfluous
-/// padding). A value error has Python's words.
-Result<Bytes> b64decode(BytesView text, bool validate, Stop stop) noexcept;
-
-/// The same into `out`, which has b64decoded_limit(text.size()) bytes and does not overlap; the
-/// number of bytes written.
-Result<std::uint64_t> b64decode_into(BytesView text, bool validate, std::span<std::byte> out,
-                                     Stop stop) noexcept;
+/// `base64.b64decode(text, validate=validate)` into `out`, which has b64decoded_limit(text.size())
+/// bytes and does not overlap; the number of bytes written. Without `validate`, what is not in the
+/// alphabet is passed over, and nothing after complete padding is looked at: the same in all
+/// versions of Python. With it, the rules are those of Python 3.13 (earlier ones take some
+/// superfluous padding). Text that is malformed is an error in Python's words.
+Result<std::uint64_t> b64decode(BytesView text, bool validate, std::span<std::byte> out,
+                                Stop stop) noexcept;
 
 }  // namespace gilpool::kernels

@@ -9,11 +9,12 @@
 namespace gilpool::kernels {
 
 enum class ErrorKind : std::uint8_t {
-    stopped,   ///< it was asked to stop, and left nothing half done
-    value,     ///< an argument that this work cannot be done on
-    overflow,  ///< a size or number beyond what can be represented
-    os,        ///< a system call failed; `number` is its errno, `message` the path it concerns
-    memory,    ///< no memory
+    stopped,    ///< it was asked to stop, and left nothing half done
+    value,      ///< an argument that this work cannot be done on
+    malformed,  ///< encoded data that breaks the rules of its encoding
+    overflow,   ///< a size or number beyond what can be represented
+    os,         ///< a system call failed; `number` is its errno, `message` the path it concerns
+    memory,     ///< no memory
 };
 
 /// `message` is printable ASCII, except that of `os`: a path is bytes.

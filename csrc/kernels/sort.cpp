@@ -50,15 +50,6 @@ KeyOf<T> comparing_key_of(T value) noexcept {
     }
 }
 
-/// Buffers from elsewhere may start at any byte, and such numbers cannot be touched in place; where
-/// an empty one starts says nothing.
-template <class T>
-bool aligned(std::span<T> values) noexcept {
-    return values.empty() || reinterpret_cast<std::uintptr_t>(values.data()) % alignof(T) == 0;
-}
-
-const char* const kUnaligned = "the numbers are not aligned in memory";
-
 /// Calls `body(from, to)` for stride after stride of `size`; false when stopped.
 template <class Body>
 bool in_strides(std::size_t size, Stop stop, Body body) {
@@ -177,7 +168,6 @@ Result<Done> order_by_key(std::span<const T> values, std::span<std::int64_t> ord
 template <class T>
 Result<Done> sort(std::span<T> values, Stop stop) noexcept {
     return guarded([&]() -> Result<Done> {
-        if (!aligned(values)) return Error{ErrorKind::value, 0, kUnaligned};
         if (stop.requested()) return Error{ErrorKind::stopped};
         if constexpr (std::is_floating_point_v<T>) {
             const Result<std::size_t> numbers = put_nan_last(values, stop);
@@ -202,7 +192,6 @@ Result<Done> argsort(std::span<const T> values, std::span<std::int64_t> order, S
         if (order.size() != values.size()) {
             return Error{ErrorKind::value, 0, "order must be as long as values"};
         }
-        if (!aligned(values) || !aligned(order)) return Error{ErrorKind::value, 0, kUnaligned};
         if (stop.requested()) return Error{ErrorKind::stopped};
         // Small places make small entries, and those are what takes the time.
         const bool few = values.size() <= std::numeric_limits<std::uint32_t>::max();

@@ -143,15 +143,6 @@ TEST(Sort, RefusesAnOrderOfAnotherLength) {
               ErrorKind::value);
 }
 
-TEST(Sort, RefusesNumbersThatAreNotAligned) {
-    alignas(8) char bytes[40] = {};
-    const std::span<double> values(reinterpret_cast<double*>(bytes + 1), 3);
-    std::vector<std::int64_t> order(3);
-    EXPECT_EQ(sort(values, Stop()).error().kind, ErrorKind::value);
-    EXPECT_EQ(argsort(std::span<const double>(values), std::span(order), Stop()).error().kind,
-              ErrorKind::value);
-}
-
 TEST(Sort, PutsNegativeZeroBeforeZero) {
     std::vector<double> values(1000, 0.0);
     for (std::size_t i = 0; i < values.size(); i += 2) values[i] = -0.0;

@@ -35,7 +35,7 @@ def outcome(function: Any, *args: Any, **kwargs: Any) -> Any:
     try:
         return function(*args, **kwargs)
     except ValueError as error:
-        return ValueError, str(error)
+        return type(error), str(error)
 
 
 @quick
