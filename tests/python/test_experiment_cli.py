@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import io
 import itertools
@@ -22,7 +23,6 @@ from typing import Any
 
 import pytest
 
-# Loaded now, not in the first test that draws: numpy keeps threads, and a test must leave none.
 from _experiment_lines import session_of
 from gilpool._cli import experiment, measure
 from gilpool._cli.exits import CommandError
@@ -31,6 +31,10 @@ from gilpool._cli.main import COMMANDS, main
 from gilpool._cli.model import Session
 from gilpool._cli.plain import NoDisplay
 from gilpool._cli.rows import Parameters, Row, experiment_rows, seed_rows
+
+# Loaded now, not in the first test that draws: numpy keeps threads, and a test must leave none.
+with contextlib.suppress(ImportError):
+    import matplotlib.figure  # noqa: F401
 
 COMMAND = (sys.executable, "-m", "gilpool")
 LIMIT_S = 60
