@@ -20,7 +20,10 @@ _LEAVE_WITHIN: Final = 5.0
 class Collective:
     """Mix-in for what tracks tasks: needs iteration, `in`, discard and join."""
 
-    _dying: "weakref.WeakSet[Any] | None" = None
+    # Who has been killed here, by id. No WeakSet: its callbacks would run in whatever task drops
+    # one of these, and an exception that this task is killed with, raised there, would be lost.
+    _dying: "dict[int, list[weakref.ref[Any]]] | None" = None
+    _dying_may_be: int = 64
 
     def __iter__(self) -> Iterator[Task[Any]]:
         raise NotImplementedError
@@ -36,10 +39,21 @@ class Collective:
     def _not_dying_yet(self, tasks: Iterable[Any]) -> list[Any]:
         """Those that are killed for the first time; remembers them as dying."""
         if self._dying is None:
-            self._dying = weakref.WeakSet()
-        new = [task for task in tasks if task not in self._dying]
-        for task in new:
-            self._dying.add(task)
+            self._dying = {}
+        dying = self._dying
+        new = []
+        for task in tasks:
+            mark = [weakref.ref(task)]
+            known = dying.setdefault(id(task), mark)
+            if known is not mark and known[0]() is not task:
+                dying[id(task)] = known = mark  # that one is gone; this one has its place
+            if known is mark:
+                new.append(task)
+        if len(dying) > self._dying_may_be:
+            for place, known in list(dying.items()):
+                if known[0]() is None:
+                    dying.pop(place, None)
+            self._dying_may_be = 64 + 2 * len(dying)
         return new
 
     def kill(

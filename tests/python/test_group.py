@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import gilpool
-from _tools import PATIENCE, Held, fail, gil_kept, settle
+from _tools import PATIENCE, Held, fail, gil_kept, settle, wait_until
 
 
 def test_a_group_tracks_what_it_spawns_until_it_is_done() -> None:
@@ -157,6 +157,35 @@ def test_kill_fires_once() -> None:
     assert task.ready()
     assert len(caught) <= 1
     caught.clear()
+
+
+def test_the_memory_of_who_was_killed_swallows_nobody_elses_kill(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Python drops an exception that is raised in a weak reference's callback, a kill included."""
+    swallowed: list[object] = []
+    monkeypatch.setattr("sys.unraisablehook", swallowed.append)
+    group = gilpool.Group()
+
+    class Unlinked:
+        """Nobody but the loop below keeps it."""
+
+        def kill(self, *_: object, **__: object) -> None: ...
+
+    def kill_others() -> None:
+        while True:
+            other = Unlinked()
+            group.add(other)
+            group.killone(other)  # type: ignore[arg-type]
+            group.discard(other)
+
+    for _ in range(200):
+        task = gilpool.spawn(kill_others)
+        wait_until(lambda task=task: "running" in repr(task))  # type: ignore[misc]
+        while not task.ready() and len(swallowed) < 10:
+            task.kill(timeout=1)
+    assert swallowed == []
+    settle()
 
 
 def test_kill_with_a_timeout_returns_silently() -> None:
