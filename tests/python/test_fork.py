@@ -1,5 +1,7 @@
 """Fork: the parent loses nothing, the child begins anew. Scripts run with warnings as errors."""
 
+import pytest
+
 from conftest import Script
 
 
@@ -67,21 +69,69 @@ def test_a_task_may_fork(run_script: Script) -> None:
     assert (result.returncode, result.stderr) == (0, "")
 
 
-def test_multiprocessing_children_use_the_pool(run_script: Script) -> None:
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_multiprocessing_children_use_the_pool(run_script: Script, method: str) -> None:
+    """While a task of the parent runs, too: it goes on there, and is nothing to the children."""
     result = run_script(
-        """
-        import gilpool, multiprocessing
+        f"""
+        import gilpool, multiprocessing, threading, warnings
         def work(n):
-            return sum(task.get() for task in [gilpool.spawn(pow, n, 2) for _ in range(10)])
+            tasks = [gilpool.spawn(pow, n, 2) for _ in range(10)]
+            return sum(task.get() for task in tasks) + sum(gilpool.Pool(2).map(abs, [-1, 1]))
         if __name__ == "__main__":
-            gilpool.spawn(int).get()
-            gilpool.default_pool.join()
-            with multiprocessing.get_context("fork").Pool(2) as processes:
+            # multiprocessing.Pool forks from a process in which its own helper threads run.
+            warnings.filterwarnings("ignore", message=".*multi-threaded", category=Warning)
+            go = threading.Event()
+            running = gilpool.spawn(go.wait, 60)
+            with multiprocessing.get_context("{method}").Pool(2) as processes:
                 results = processes.map(work, range(20))
-            assert results == [10 * n**2 for n in range(20)], results
+            assert results == [10 * n**2 + 2 for n in range(20)], results
+            go.set()
+            assert running.get() is True
+            assert work(3) == 92
     """,
         timeout=60,
     )
 
-    # multiprocessing.Pool forks from a process in which its own helper threads run.
-    assert result.returncode == 0 or "multi-threaded" in result.stderr
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_fork_again_and_again_while_all_kinds_of_pools_are_busy(run_script: Script) -> None:
+    result = run_script(
+        """
+        import gilpool, os, threading, time, warnings
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forking beside threads
+        pool, crew = gilpool.Pool(8), gilpool.Pool(3, initializer=int)
+        stop = threading.Event()
+
+        def work(n):
+            if n % 3 == 0:
+                time.sleep(0.0005)
+            return n
+
+        def use():
+            while not stop.is_set():
+                pool.map(work, range(50))
+                crew.map(work, range(30))
+                list(pool.imap_unordered(work, range(9)))
+                gilpool.spawn(work, 1).get()
+
+        threads = [threading.Thread(target=use) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for _ in range(20):
+            child = os.fork()
+            if child == 0:
+                everyone = [pool, crew, gilpool.Pool(2), gilpool.default_pool]
+                good = all(each.map(work, range(20)) == [*range(20)] for each in everyone)
+                os._exit(not good)
+            assert os.waitpid(child, 0)[1] == 0
+        stop.set()
+        for thread in threads:
+            thread.join()
+        assert pool.join(20) and crew.join(20)
+    """,
+        timeout=60,
+    )
+
+    assert (result.returncode, result.stderr) == (0, "")
