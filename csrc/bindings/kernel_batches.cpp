@@ -5,28 +5,16 @@
 
 namespace gilpool::bindings {
 
-Items<kernels::BytesView>::~Items() {
-    for (PyObject* const owner : owners) {
-        Py_DECREF(owner);
-    }
-}
-
 std::array<char, 64> ItemName::text() const {
     std::array<char, 64> text;
     std::snprintf(text.data(), text.size(), "%s[%zu]", list, index);
     return text;
 }
 
-void Items<kernels::BytesView>::expect(std::size_t count) {
-    items.reserve(count);
-    owners.reserve(count);
-}
-
 bool Items<kernels::BytesView>::add(PyObject* item, ItemName name) {
     if (PyBytes_CheckExact(item)) {
         items.emplace_back(reinterpret_cast<const std::byte*>(PyBytes_AS_STRING(item)),
                            static_cast<std::size_t>(PyBytes_GET_SIZE(item)));
-        owners.push_back(Py_NewRef(item));
     } else {
         HeldBuffer& held = buffers.emplace_back();
         if (!held.hold_bytes(item, name.text().data())) {
@@ -51,42 +39,18 @@ bool Items<kernels::Path>::add(PyObject* item, ItemName name) {
     return path_argument(item, name.text().data(), &path);
 }
 
-bool for_each_item(PyObject* iterable, const char* name, ItemTaker& taker) {
+PyObject* tuple_of_items(PyObject* iterable, const char* name) {
     if (PyUnicode_Check(iterable) != 0 || PyBytes_Check(iterable) != 0) {
         PyErr_Format(PyExc_TypeError, "%s must be an iterable of items, not one %.200s", name,
                      Py_TYPE(iterable)->tp_name);
-        return false;
+        return nullptr;
     }
-    PyObject* const iterator = PyObject_GetIter(iterable);
-    if (iterator == nullptr) {
-        if (PyErr_ExceptionMatches(PyExc_TypeError)) {
-            PyErr_Format(PyExc_TypeError, "%s must be iterable, not %.200s", name,
-                         Py_TYPE(iterable)->tp_name);
-        }
-        return false;
+    if (Py_TYPE(iterable)->tp_iter == nullptr && PySequence_Check(iterable) == 0) {
+        PyErr_Format(PyExc_TypeError, "%s must be iterable, not %.200s", name,
+                     Py_TYPE(iterable)->tp_name);
+        return nullptr;
     }
-    bool ok = true;
-    try {
-        if (PyList_CheckExact(iterable) != 0 || PyTuple_CheckExact(iterable) != 0) {
-            taker.expect_items(static_cast<std::size_t>(PySequence_Fast_GET_SIZE(iterable)));
-        }
-    } catch (const std::bad_alloc&) {
-        PyErr_NoMemory();
-        ok = false;
-    }
-    PyObject* item = nullptr;
-    for (ItemName item_name{name, 0}; ok && (item = PyIter_Next(iterator)) != nullptr;
-         ++item_name.index) {
-        try {
-            ok = taker.take_item(item, item_name);
-        } catch (const std::bad_alloc&) {
-            PyErr_NoMemory();
-            ok = false;
-        }
-        Py_DECREF(item);
-    }
-    Py_DECREF(iterator);
-    return ok && PyErr_Occurred() == nullptr;
+    return PySequence_Tuple(iterable);
 }
 
 }  // namespace gilpool::bindings

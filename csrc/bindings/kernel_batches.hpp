@@ -40,55 +40,49 @@ struct ItemName {
 template <class Item>
 struct Items;
 
-/// Bytes-like objects, not copied.
+/// Bytes-like objects, not copied. Who adds them keeps them alive.
 template <>
 struct Items<kernels::BytesView> {
-    Items() = default;
-    ~Items();
-    Items(const Items&) = delete;
-    Items& operator=(const Items&) = delete;
-
-    void expect(std::size_t count);
     bool add(PyObject* item, ItemName name);
 
     std::vector<kernels::BytesView> items;
-    std::vector<PyObject*> owners;  ///< bytes, which need no export to stay as they are
-    std::deque<HeldBuffer> buffers;
+    std::deque<HeldBuffer> buffers;  ///< of all but bytes, which need no export to stay as they are
     std::size_t bytes = 0;
 };
 
 template <>
 struct Items<kernels::Path> {
-    void expect(std::size_t count) { items.reserve(count); }
     bool add(PyObject* item, ItemName name);
 
     std::vector<kernels::Path> items;
     std::size_t bytes = 0;
 };
 
-/// Who gets the items of an iterable.
-class ItemTaker {
-  public:
-    virtual void expect_items(std::size_t count) = 0;
-    virtual bool take_item(PyObject* item, ItemName name) = 0;
-
-  protected:
-    ~ItemTaker() = default;
-};
-
-/// Gives `taker` each item of an iterable; false with an exception set. A str or bytes, which would
+/// A new tuple of an iterable's items, or null with an exception set. A str or bytes, which would
 /// be taken apart, is a TypeError.
-bool for_each_item(PyObject* iterable, const char* name, ItemTaker& taker);
+PyObject* tuple_of_items(PyObject* iterable, const char* name);
+
+/// Brings the item a few places after this one into the cache: in a large batch most of them are
+/// not, and to wait for each in turn takes longer than all the rest.
+inline void fetch_later_item(PyObject* tuple, Py_ssize_t index) {
+    constexpr Py_ssize_t kAhead = 16;
+    if (index + kAhead < PyTuple_GET_SIZE(tuple)) {
+        __builtin_prefetch(PyTuple_GET_ITEM(tuple, index + kAhead));
+    }
+}
 
 template <auto function, class Item, class Value, class... Parameters>
-class BatchKernel final : public KernelWork, private SpreadLoop, private ItemTaker {
+class BatchKernel final : public KernelWork, private SpreadLoop {
   public:
     explicit BatchKernel(core::Lane lane) : KernelWork(lane), lane_(lane) {}
-    ~BatchKernel() override { Py_XDECREF(callback_); }
+    ~BatchKernel() override {
+        Py_XDECREF(callback_);
+        Py_XDECREF(objects_);
+    }
 
     bool take(const KernelRow& row, PyObject* const* values) {
         constexpr std::size_t kExtra = 1 + sizeof...(Parameters);
-        if (!for_each_item(values[0], row.parameters[0].name, *this) ||
+        if (!take_items(values[0], row.parameters[0].name) ||
             !take(row, values, std::index_sequence_for<Parameters...>()) ||
             !return_errors_.take(values[kExtra], "return_errors")) {
             return false;
@@ -155,8 +149,27 @@ class BatchKernel final : public KernelWork, private SpreadLoop, private ItemTak
         return all == 0 ? 1 : std::max<std::size_t>(kBytes * items_.items.size() / all, 1);
     }
 
-    void expect_items(std::size_t count) override { items_.expect(count); }
-    bool take_item(PyObject* item, ItemName name) override { return items_.add(item, name); }
+    bool take_items(PyObject* iterable, const char* name) {
+        objects_ = tuple_of_items(iterable, name);
+        if (objects_ == nullptr) {
+            return false;
+        }
+        const Py_ssize_t count = PyTuple_GET_SIZE(objects_);
+        try {
+            items_.items.reserve(static_cast<std::size_t>(count));
+            for (Py_ssize_t i = 0; i < count; ++i) {
+                fetch_later_item(objects_, i);
+                const ItemName item_name{name, static_cast<std::size_t>(i)};
+                if (!items_.add(PyTuple_GET_ITEM(objects_, i), item_name)) {
+                    return false;
+                }
+            }
+        } catch (const std::bad_alloc&) {
+            PyErr_NoMemory();
+            return false;
+        }
+        return true;
+    }
 
     template <std::size_t... index>
     bool take(const KernelRow& row, PyObject* const* values, std::index_sequence<index...>) {
@@ -196,6 +209,7 @@ class BatchKernel final : public KernelWork, private SpreadLoop, private ItemTak
     }
 
     const core::Lane lane_;
+    PyObject* objects_ = nullptr;  ///< a tuple: keeps alive what the items are views of
     Items<Item> items_;
     std::tuple<Argument<Parameters>...> arguments_;
     Argument<bool> return_errors_;

@@ -10,6 +10,7 @@
 #include <tuple>
 #include <utility>
 
+#include "bindings/huge_pages.hpp"
 #include "bindings/kernel_arguments.hpp"
 #include "bindings/kernel_results.hpp"
 #include "bindings/kernel_row.hpp"
@@ -67,6 +68,9 @@ class BytesKernel final : public KernelWork {
             return false;
         }
         bytes_ = PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(room));
+        if (bytes_ != nullptr) {
+            ask_for_huge_pages(PyBytes_AS_STRING(bytes_), room);
+        }
         return bytes_ != nullptr;
     }
 

@@ -6,6 +6,7 @@
 
 #include "bindings/errors.hpp"
 #include "bindings/gil.hpp"
+#include "bindings/huge_pages.hpp"
 
 namespace gilpool::bindings {
 
@@ -170,6 +171,7 @@ PyObject* to_python_released(const kernels::Bytes& bytes) {
     PyObject* const copy =
         PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(bytes.size()));
     if (copy != nullptr) {
+        ask_for_huge_pages(PyBytes_AS_STRING(copy), bytes.size());
         const Released released;  // nobody else knows the new object yet
         std::memcpy(PyBytes_AS_STRING(copy), bytes.data(), bytes.size());
     }
@@ -191,12 +193,20 @@ PyObject* to_python(const Matches& matches) {
     PyObject* const list = PyList_New(count);
     for (Py_ssize_t i = 0; list != nullptr && i < count; ++i) {
         const auto at = static_cast<std::size_t>(2 * i);
-        PyObject* const pair = Py_BuildValue("(LL)", static_cast<long long>(matches.bounds[at]),
-                                             static_cast<long long>(matches.bounds[at + 1]));
-        if (pair == nullptr) {
+        PyObject* const pair = PyTuple_New(2);
+        PyObject* const start = PyLong_FromLongLong(matches.bounds[at]);
+        PyObject* const end = PyLong_FromLongLong(matches.bounds[at + 1]);
+        if (pair == nullptr || start == nullptr || end == nullptr) {
+            Py_XDECREF(end);
+            Py_XDECREF(start);
+            Py_XDECREF(pair);
             Py_DECREF(list);
             return nullptr;
         }
+        PyTuple_SET_ITEM(pair, 0, start);
+        PyTuple_SET_ITEM(pair, 1, end);
+        // Numbers make no cycles: the collector, which so many new objects call, need not see them.
+        PyObject_GC_UnTrack(pair);
         PyList_SET_ITEM(list, i, pair);
     }
     return list;
