@@ -20,6 +20,8 @@ General layout:
     check_suite.py   the built-in table of calls
     check_result.py  one call's outcome, and the `--json` object of all
     check_table.py   the outcomes as text, with the progress on the way
+    hash_files.py    subcommand `hash`: its options, and the order of its steps
+    batch_bar.py     a progress bar for a kernel's batch (needs rich)
     terminal.py      what may be done on the stream that is written to
     trace.py         subcommand `trace`: its options, and the order of its steps
     trace_script.py  runs somebody's script as python would

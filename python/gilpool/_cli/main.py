@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import gilpool
-from gilpool._cli import check, experiment, trace
+from gilpool._cli import check, experiment, hash_files, trace
 from gilpool._cli.exits import NOT_WRITTEN, SIGNAL_BASE, CommandError
 
 
@@ -30,7 +30,7 @@ class Command(Protocol):
     def run(self, args: argparse.Namespace) -> int: ...
 
 
-COMMANDS: tuple[Command, ...] = (experiment, check, trace)
+COMMANDS: tuple[Command, ...] = (experiment, check, trace, hash_files)
 DEFAULT: Command = experiment
 
 
