@@ -11,11 +11,15 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import gilpool
 from benchmarks.declare import Benchmark, Contestant, Group, Outcome, Size, Target
+from benchmarks.kernel_plot import draw_kernels
+from benchmarks.python_ways import python_way
 from gilpool import _core, kernels
 from gilpool._kernel_calls import Material, calibrate
 
@@ -33,6 +37,7 @@ HELD = "kernels, GIL held (one core)"
 RELEASED = "kernels, all cores"
 PROCESSES = "two processes"
 TWO_RELEASED = "two threads, released"
+TWO_SPAWNED = "two tasks, spawned"
 TWO_HELD = "two threads, held"
 ONE = "one call"
 
@@ -52,27 +57,37 @@ with Material() as material:
 """
 
 
-def done(function: Callable[[], object]) -> Callable[[], None]:
-    """The function as work."""
+def timed(
+    call: Callable[..., object],
+    prepare: Callable[[], tuple[Any, ...]] = tuple,
+    check: Callable[[Any], None] | None = None,
+) -> Callable[[], Outcome]:
+    """The call as work: making its arguments and looking at its result are not in its time."""
 
-    def work() -> None:
-        function()
+    def work() -> Outcome:
+        arguments = prepare()
+        begin = time.perf_counter()
+        found = call(*arguments)
+        wall = time.perf_counter() - begin
+        if check is not None:
+            check(found)
+        return Outcome({"wall": wall}, {})
 
     return work
 
 
-def same(function: Callable[[], object], expected: Callable[[], object]) -> Callable[[], None]:
-    """The function as work: its result must be the expected one, or the round fails."""
-    wanted: list[object] = []
+class Same:
+    """A check that each result is the one that the Python way has."""
 
-    def work() -> None:
-        found = function()
-        if not wanted:
-            wanted.append(expected())
-        if found != wanted[0]:
+    def __init__(self, expected: Callable[[], object]) -> None:
+        self._expected = expected
+        self._known: list[object] = []
+
+    def __call__(self, found: object) -> None:
+        if not self._known:
+            self._known.append(self._expected())
+        if found != self._known[0]:
             raise AssertionError("the kernel's result is not that of the Python way")
-
-    return work
 
 
 def at_once(calls: Sequence[Callable[[], object]]) -> None:
@@ -123,24 +138,37 @@ class Helpers:
                 raise RuntimeError("a helper process has ended")
 
 
+def digests(
+    title: str,
+    loops: dict[str, Callable[[], list[bytes]]],
+    ours: Callable[[bool], list[bytes]],
+    target: Target,
+    prepare: Callable[[], tuple[Any, ...]] = tuple,
+    note: str | None = None,
+) -> Group:
+    """Digests of many things: loops in Python, and one call that holds or releases the GIL."""
+    same = Same(loops[HASHLIB])
+    return Group(
+        title=title,
+        contestants=(
+            *(Contestant(name, timed(loop, prepare)) for name, loop in loops.items()),
+            Contestant(HELD, timed(lambda: ours(False), prepare, same), ours=True),
+            Contestant(RELEASED, timed(lambda: ours(True), prepare, same), ours=True),
+        ),
+        peer=HASHLIB,
+        targets=(target,),
+        note=note,
+    )
+
+
 def many_digests(size: Size) -> Group:
     """Small digests: what a loop in Python does under the GIL."""
     items = [os.urandom(1000) for _ in range(ITEMS[size])]
-
-    def loop() -> list[bytes]:
-        return [hashlib.sha256(item).digest() for item in items]
-
-    return Group(
-        title=f"SHA-256 of {len(items):,} x 1 kB",
-        contestants=(
-            Contestant(HASHLIB, done(loop)),
-            Contestant(
-                HELD, same(lambda: kernels.hash_many(items, release_gil=False), loop), ours=True
-            ),
-            Contestant(RELEASED, same(lambda: kernels.hash_many(items), loop), ours=True),
-        ),
-        peer=HASHLIB,
-        targets=() if size is Size.QUICK else (Target(HELD, at_most=1 / 2.5, versus=HASHLIB),),
+    return digests(
+        f"SHA-256 of {len(items):,} x 1 kB",
+        {HASHLIB: lambda: [hashlib.sha256(item).digest() for item in items]},
+        lambda release: kernels.hash_many(items, release_gil=release),
+        Target(HELD, at_most=1 / 2.5, versus=HASHLIB),
     )
 
 
@@ -157,44 +185,90 @@ def matches(size: Size) -> Group:
     return Group(
         title=f"matches of {PATTERN} in {MEGABYTES[size]} MB",
         contestants=(
-            Contestant(peer, done(loop)),
+            Contestant(peer, timed(loop)),
             Contestant(
                 HELD,
-                same(lambda: kernels.count_matches(PATTERN, text, release_gil=False), loop),
+                timed(
+                    partial(kernels.count_matches, PATTERN, text, release_gil=False),
+                    check=Same(loop),
+                ),
                 ours=True,
             ),
         ),
         peer=peer,
-        targets=() if size is Size.QUICK else (Target(HELD, at_most=1 / 2, versus=peer),),
+        targets=(Target(HELD, at_most=1 / 2, versus=peer),),
         note="one call uses one core; its GIL-free half is in the groups of two threads",
     )
 
 
-def many_files(size: Size, directory: Path) -> Group:
-    """Small files, warm: read and hashed."""
+def evict(paths: Sequence[str]) -> None:
+    """Drops the pages of the files, which have been written to the disk, from the cache."""
+    for path in paths:
+        descriptor = os.open(path, os.O_RDONLY)
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.close(descriptor)
+
+
+def comes_from_disk(path: str) -> bool:
+    """Whether an evicted file is read from the disk: not if memory is its disk."""
+
+    def bytes_read() -> int:
+        fields = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
+        return int(fields["read_bytes"])
+
+    try:
+        evict([path])
+        before = bytes_read()
+        Path(path).read_bytes()
+        return bytes_read() > before
+    except (AttributeError, OSError):
+        return False
+
+
+def many_files(size: Size, directory: Path) -> Iterator[Group]:
+    """Small files, read and hashed: warm, and cold where the system lets us have them cold."""
     paths = [str(directory / str(i)) for i in range(FILES[size])]
     for path in paths:
         Path(path).write_bytes(os.urandom(1000))
+    os.sync()
 
     def loop() -> list[bytes]:
-        digests = []
+        found = []
         for path in paths:
             with open(path, "rb") as file:
-                digests.append(hashlib.sha256(file.read()).digest())
-        return digests
+                found.append(hashlib.sha256(file.read()).digest())
+        return found
 
-    return Group(
-        title=f"SHA-256 of {len(paths):,} files of 1 kB, warm",
-        contestants=(
-            Contestant(HASHLIB, done(loop)),
-            Contestant(
-                HELD, same(lambda: kernels.hash_files(paths, release_gil=False), loop), ours=True
-            ),
-            Contestant(RELEASED, same(lambda: kernels.hash_files(paths), loop), ours=True),
-        ),
-        peer=HASHLIB,
-        targets=() if size is Size.QUICK else (Target(RELEASED, at_most=1 / 3, versus=HASHLIB),),
-    )
+    def by_file_digest() -> list[bytes]:
+        found = []
+        for path in paths:
+            with open(path, "rb") as file:
+                found.append(hashlib.file_digest(file, "sha256").digest())
+        return found
+
+    def ours(release: bool) -> list[bytes]:
+        return kernels.hash_files(paths, release_gil=release)
+
+    def make_cold() -> tuple[Any, ...]:
+        evict(paths)
+        return ()
+
+    loops = {HASHLIB: loop}
+    if sys.version_info >= (3, 11):
+        loops["hashlib.file_digest, loop"] = by_file_digest
+    title = f"SHA-256 of {len(paths):,} files of 1 kB"
+    target = Target(RELEASED, at_most=1 / 3, versus=HASHLIB)
+    yield digests(f"{title}, warm", loops, ours, target)
+    if comes_from_disk(paths[0]):
+        yield digests(
+            f"{title}, cold",
+            loops,
+            ours,
+            Target(RELEASED, at_most=1, versus=HASHLIB),
+            make_cold,
+            note="cold: before each run posix_fadvise(DONTNEED) drops the files' pages; names and "
+            "inodes stay cached",
+        )
 
 
 def five_threads(size: Size) -> Group:
@@ -227,37 +301,55 @@ def five_threads(size: Size) -> Group:
 def two_at_once(kernel: _core.Kernel, size: Size, material: Material) -> Group:
     """Two calls at once: as fast as in two processes when released, one by one when held."""
     n = calibrate(kernel, material, CALL_MS[size])
-    calls = [material.arguments(kernel, n) for _ in range(THREADS)]
     helpers = Helpers(kernel, n)
 
-    def run(arguments: tuple[Any, ...], release: bool) -> Callable[[], object]:
-        return lambda: kernel(*arguments, release_gil=release)
+    def one() -> tuple[Any, ...]:
+        return material.arguments(kernel, n)
 
-    def both(release: bool) -> None:
-        at_once([run(arguments, release) for arguments in calls])
+    def two() -> tuple[tuple[Any, ...], ...]:
+        return tuple(one() for _ in range(THREADS))
 
+    def threads(release: bool) -> Callable[..., None]:
+        def run(*calls: tuple[Any, ...]) -> None:
+            at_once([partial(kernel, *arguments, release_gil=release) for arguments in calls])
+
+        return run
+
+    def spawned(*calls: tuple[Any, ...]) -> None:
+        gilpool.joinall([gilpool.spawn(kernel, *call) for call in calls], raise_error=True)
+
+    way = python_way(kernel.__name__)
     return Group(
         title=f"two calls of {kernel.__name__}",
         contestants=(
             Contestant(PROCESSES, helpers.run, prepare=helpers.start, close=helpers.close),
-            Contestant(TWO_RELEASED, lambda: both(True), ours=True),
-            Contestant(TWO_HELD, lambda: both(False), ours=True),
-            Contestant(ONE, done(run(calls[0], False))),
+            Contestant(TWO_RELEASED, timed(threads(True), two), ours=True),
+            Contestant(TWO_SPAWNED, timed(spawned, two), ours=True),
+            Contestant(TWO_HELD, timed(threads(False), two), ours=True),
+            Contestant(ONE, timed(partial(kernel, release_gil=False), one), ours=True),
+            *([Contestant(f"{ONE}: {way[0]}", timed(way[1], one))] if way is not None else []),
         ),
         peer=PROCESSES,
-        targets=()
-        if size is Size.QUICK
-        else (Target(TWO_RELEASED, at_most=1 / 0.9, versus=PROCESSES),),
+        targets=(
+            Target(TWO_RELEASED, at_most=1 / 0.9, versus=PROCESSES),
+            Target(TWO_HELD, at_least=THREADS / 1.05, versus=ONE),
+        ),
     )
 
 
 def groups(size: Size) -> Iterator[Group]:
+    """All groups; sizes for CI are too small to be judged by."""
+    for group in all_groups(size):
+        yield replace(group, targets=()) if size is Size.QUICK else group
+
+
+def all_groups(size: Size) -> Iterator[Group]:
     """The Python way, five threads, then each kernel that computes."""
     features = gilpool.features()
     if features["openssl"]:
         yield many_digests(size)
         with tempfile.TemporaryDirectory() as directory:
-            yield many_files(size, Path(directory))
+            yield from many_files(size, Path(directory))
     if features["re2"]:
         yield matches(size)
     yield five_threads(size)
@@ -272,4 +364,5 @@ BENCHMARK = Benchmark(
     title="Native kernels, the GIL held or released",
     groups=groups,
     rounds={Size.QUICK: 2, Size.DEFAULT: 5, Size.FULL: 9},
+    draw=draw_kernels,
 )
