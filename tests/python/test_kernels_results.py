@@ -7,6 +7,7 @@ import hashlib
 import math
 import os
 import re
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -410,24 +411,47 @@ def test_files_that_are_not_there(
     assert os.listdir(tmp_path) == []
 
 
-SECRET = """
+REFUSED = """
     import gilpool, os, sys
     from gilpool import kernels
 
-    path = os.path.join(os.path.dirname(sys.argv[0]), "secret")
-    open(path, "w").close()
-    os.chmod(path, 0)
-    if os.geteuid() == 0:  # who may read everything
+    directory = {directory!r}
+    secret, target = os.path.join(directory, "secret"), os.path.join(directory, "target")
+    if os.geteuid() == 0:  # who may do everything
         os.setuid(65534)
-    try:
-        kernels.read_file(path)
-    except PermissionError:
-        print("refused")
+    for call in (
+        lambda: kernels.read_file(secret),
+        lambda: kernels.read_files([secret]),
+        lambda: kernels.write_file(target, b"x"),
+        lambda: kernels.copy_file(secret, target),
+        lambda: kernels.copy_file(os.path.join(directory, "open"), target),
+    ):
+        try:
+            call()
+        except OSError as error:
+            print(type(error).__name__, os.path.basename(error.filename))
+    [error] = kernels.read_files([secret], return_errors=True)
+    print(type(error).__name__, *sorted(os.listdir(directory)))
 """
 
 
 def test_no_permission(run_script: Script) -> None:
-    assert run_script(SECRET).stdout == "refused\n"
+    # Not below tmp_path, whose parents are closed to the user whom root becomes.
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory, "open").write_bytes(b"x")
+        Path(directory, "secret").touch(mode=0o000)
+        os.chmod(directory, 0o555)
+        told = run_script(REFUSED.format(directory=directory)).stdout.splitlines()
+        os.chmod(directory, 0o755)
+
+    assert told == [
+        "PermissionError secret",
+        "PermissionError secret",
+        "PermissionError target",
+        "PermissionError secret",
+        "PermissionError target",
+        "PermissionError open secret",
+    ]
 
 
 def test_the_missing_are_explained(monkeypatch: pytest.MonkeyPatch) -> None:
