@@ -319,6 +319,9 @@ def two_at_once(kernel: _core.Kernel, size: Size, material: Material) -> Group:
         gilpool.joinall([gilpool.spawn(kernel, *call) for call in calls], raise_error=True)
 
     way = python_way(kernel.__name__)
+    note = (
+        "the tuples of the result are made under the GIL" if kernel.__name__ == "find_all" else None
+    )
     return Group(
         title=f"two calls of {kernel.__name__}",
         contestants=(
@@ -334,6 +337,7 @@ def two_at_once(kernel: _core.Kernel, size: Size, material: Material) -> Group:
             Target(TWO_RELEASED, at_most=1 / 0.9, versus=PROCESSES),
             Target(TWO_HELD, at_least=THREADS / 1.05, versus=ONE),
         ),
+        note=note,
     )
 
 

@@ -12,12 +12,8 @@ namespace gilpool::bindings {
 
 namespace {
 
-/// OSError(errno, text[, path]), which makes FileNotFoundError and its like by itself.
+/// OSError(errno, text, path), which makes FileNotFoundError and its like by itself.
 PyObject* raise_os_error(const kernels::Error& error) {
-    errno = error.number;
-    if (error.message.empty()) {
-        return PyErr_SetFromErrno(PyExc_OSError);
-    }
     PyObject* const path = PyUnicode_DecodeFSDefaultAndSize(
         error.message.data(), static_cast<Py_ssize_t>(error.message.size()));
     if (path != nullptr) {

@@ -8,6 +8,7 @@
 #include <limits>
 #include <vector>
 
+#include "kernels/bytes.hpp"
 #include "kernels/guarded.hpp"
 
 namespace gilpool::kernels {
@@ -225,6 +226,9 @@ Result<Done> matmul(Matrix<const double> a, Matrix<const double> b, Matrix<doubl
     // pass; the innermost loop runs along rows of b and out, which the compiler vectorises.
     constexpr std::size_t kDeep = 64;
     constexpr std::size_t kWide = 256;
+    if (overlap(out.values, a.values) || overlap(out.values, b.values)) {
+        return Error{ErrorKind::value, 0, "out must not overlap a or b"};
+    }
     std::fill(out.values.begin(), out.values.end(), 0.0);
     for (std::size_t deep = 0; deep < a.columns; deep += kDeep) {
         const std::size_t deep_end = std::min(deep + kDeep, a.columns);

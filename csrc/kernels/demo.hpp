@@ -31,7 +31,7 @@ Result<Done> mandelbrot(std::uint64_t width, std::uint64_t height, std::uint64_t
 /// The shape of the product; an error if the factors do not fit or are empty.
 Result<Shape> matmul_shape(Matrix<const double> a, Matrix<const double> b) noexcept;
 
-/// out = a b. `out` must not overlap a or b.
+/// out = a b. That `out` overlaps a or b is a value error.
 Result<Done> matmul(Matrix<const double> a, Matrix<const double> b, Matrix<double> out,
                     Stop stop) noexcept;
 

@@ -10,6 +10,7 @@
 #include <memory>
 #include <type_traits>
 
+#include "kernels/bytes.hpp"
 #include "kernels/guarded.hpp"
 
 namespace gilpool::kernels {
@@ -191,6 +192,9 @@ Result<Done> argsort(std::span<const T> values, std::span<std::int64_t> order, S
     return guarded([&]() -> Result<Done> {
         if (order.size() != values.size()) {
             return Error{ErrorKind::value, 0, "order must be as long as values"};
+        }
+        if (overlap(values, order)) {
+            return Error{ErrorKind::value, 0, "out must not overlap values"};
         }
         if (stop.requested()) return Error{ErrorKind::stopped};
         // Small places make small entries, and those are what takes the time.

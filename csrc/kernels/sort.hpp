@@ -18,7 +18,7 @@ Result<Done> sort(std::span<T> values, Stop stop) noexcept;
 
 /// Writes to `order`, which is as long, the places of `values` in ascending order of what is there,
 /// equal ones (-0.0 and 0.0, and all NaN) in order of place, as a stable argsort of numpy does.
-/// Another length is a value error. Needs 16 bytes of memory for
+/// Another length, or memory of `values`, is a value error. Needs 16 bytes of memory for
 /// each value of four bytes, 32 for each of eight. A stop leaves `order` in any state.
 template <class T>
 Result<Done> argsort(std::span<const T> values, std::span<std::int64_t> order, Stop stop) noexcept;

@@ -7,8 +7,8 @@ a Python task that holds the GIL.
 
 Killing a task, and Ctrl-C in the main thread, ends the wait for a kernel within 50 ms. A library
 call that cannot be interrupted ends in the background, and its result is dropped; its buffers stay
-exported until then. A direct call that holds the GIL cannot be interrupted at all, as any C function
-that holds it: a signal is handled, and a kill heeded, when it returns.
+exported until then. A direct call that holds the GIL cannot be interrupted at all, like any C
+function that does: a signal is handled, and a kill heeded, when it returns.
 
 `sleep` and `wait_fd` only wait. They have no switch, and spawned they need no thread at all.
 

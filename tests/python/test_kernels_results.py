@@ -213,6 +213,10 @@ def test_argsort_checks_its_output() -> None:
         kernels.argsort(values, array.array("q", [0]))
     with pytest.raises(TypeError, match="int64"):
         kernels.argsort(values, array.array("d", [0, 0, 0]))
+    numbers = array.array("q", [3, 1, 2])
+    with pytest.raises(ValueError, match="overlap"):
+        kernels.argsort(numbers, numbers)
+    assert list(numbers) == [3, 1, 2]
     with pytest.raises(TypeError, match="writable"):
         kernels.argsort(values, memoryview(out).toreadonly())
 
@@ -253,9 +257,12 @@ def test_matmul_refuses_before_any_work() -> None:
         kernels.matmul(a, b, matrix([[0.0]]).toreadonly())
     with pytest.raises(ValueError, match="2 dimensions"):
         kernels.matmul(array.array("d", [1.0]), b)
+    square = matrix([[3.0]])
     unaligned = memoryview(bytearray(9))[1:].cast("d", [1, 1])
     with pytest.raises(ValueError, match="b must be aligned"):
         kernels.matmul(b, unaligned)
+    with pytest.raises(ValueError, match="out must not overlap"):
+        kernels.matmul(matrix([[1.0]]), square, square)
     with pytest.raises(TypeError, match="float64"):
         kernels.matmul(memoryview(bytearray(4)).cast("f", [1, 1]), b)
 
@@ -409,6 +416,12 @@ def test_files_that_are_not_there(
     with pytest.raises(error):
         call(tmp_path)
     assert os.listdir(tmp_path) == []
+
+
+def test_an_empty_path_is_told_as_open_tells_it() -> None:
+    with pytest.raises(FileNotFoundError) as caught:
+        kernels.read_file("")
+    assert caught.value.filename == ""
 
 
 REFUSED = """
