@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "bindings/compat.hpp"
+#include "bindings/huge_pages.hpp"
 #include "bindings/kernel_arguments.hpp"
 #include "bindings/kernel_results.hpp"
 #include "bindings/kernel_row.hpp"
@@ -95,6 +96,8 @@ class BatchKernel final : public KernelWork, private SpreadLoop {
         }
         callback_ = callback != Py_None ? Py_NewRef(callback) : nullptr;
         try {
+            outcomes_.reserve(items_.items.size());
+            ask_for_huge_pages(outcomes_.data(), outcomes_.capacity() * sizeof outcomes_[0]);
             outcomes_.assign(items_.items.size(), kernels::Error{kernels::ErrorKind::stopped});
         } catch (const std::bad_alloc&) {
             PyErr_NoMemory();

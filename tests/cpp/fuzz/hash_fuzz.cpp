@@ -27,7 +27,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     unsigned char expected[EVP_MAX_MD_SIZE];
     unsigned int length = 0;
     const EVP_MD* const method = EVP_get_digestbyname(name);
-    // Every length from the start: enough of them to be hashed in lanes, some too long for that.
+    // Of every length, and often enough of them to be hashed in lanes.
     std::vector<kernels::BytesView> items;
     const std::size_t count = choice % 40;
     for (std::size_t i = 0; i < count; ++i) items.push_back(bytes.first(i % (bytes.size() + 1)));
