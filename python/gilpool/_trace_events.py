@@ -198,7 +198,8 @@ def _task_args(run: Run, start: int) -> str:
     waited, held, released = run.begin - start, "null", "null"
     if run.spans:
         waited += run.spent("waiting")
-        held, released = _us(run.spent("held")), _us(run.spent("released"))
+        if not run.blind:
+            held, released = _us(run.spent("held")), _us(run.spent("released"))
     queued = "null" if run.spawned is None else _us(max(0, start - run.spawned))
     cpu = "null" if run.cpu is None else _us(run.cpu)
     return (

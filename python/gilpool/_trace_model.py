@@ -42,6 +42,8 @@ class Run:
     spawner: int | None = None
     spans: list[Span] = field(default_factory=list)
     """The call from begin to end without gaps; empty where nothing is known."""
+    blind: bool = False
+    """The looks were too rare: `spans` are what the thread stamped, and not all of the call."""
 
     @property
     def start(self) -> int:

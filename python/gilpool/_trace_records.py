@@ -6,6 +6,7 @@ Nothing here touches a running program.
 from __future__ import annotations
 
 import bisect
+import itertools
 import struct
 from typing import Any, Final
 
@@ -38,11 +39,24 @@ _SEEN_STATES: Final[tuple[GilState, ...]] = ("held", "held", "released", "waitin
 """What a look says; one that no longer found the thread in a task came a moment after its end."""
 
 
+LONGEST_GAP: Final = 10_000_000
+"""Nanoseconds between two looks beyond which nothing is known of the time between them: the machine
+was so busy that the observer had no CPU."""
+MOST_BLIND: Final = 0.1
+"""Share of a task that may lie in such gaps without making what is said of it wrong."""
+
+
 class _Looks:
     """What was seen of each thread, and when anything was looked at."""
 
     def __init__(self, times: list[int]) -> None:
         self.times = times
+        self._gaps = [
+            (before, after)
+            for before, after in itertools.pairwise(times)
+            if after - before > LONGEST_GAP
+        ]
+        self._gap_ends = [after for _, after in self._gaps]
         self._changes: dict[int, list[tuple[int, int, GilState]]] = {}
 
     def add(self, thread: int, when: int, before: int, state: GilState) -> None:
@@ -52,6 +66,16 @@ class _Looks:
     def sort(self) -> None:
         for changes in self._changes.values():
             changes.sort()
+
+    def blind(self, begin: int, end: int) -> int:
+        """How much of that time lies in gaps."""
+        total = 0
+        for index in range(bisect.bisect_right(self._gap_ends, begin), len(self._gaps)):
+            before, after = self._gaps[index]
+            if before >= end:
+                break
+            total += min(after, end) - max(before, begin)
+        return total
 
     def spans(self, thread: int, begin: int, end: int) -> list[Span]:
         """What the looks within say; a change lies in the middle between two looks."""
@@ -178,25 +202,30 @@ class _Records:
     def _spans(self, run: Run) -> list[Span]:
         """The run from begin to end: what its thread stamped, and what was seen in between."""
         stamped = self._releases.get(run.thread)
-        own = _within(stamped, run) if stamped else ()
-        if not own:
-            return self._looks.spans(run.thread, run.begin, run.end)
+        own = _within(stamped, run) if stamped else []
         spans: list[Span] = []
+        blind = 0
         since = run.begin
         for let_go, wanted, got in own:
-            spans += self._gap(run, since, let_go)
+            spans += self._between_stamps(run.thread, since, let_go)
+            blind += self._looks.blind(since, let_go)
             spans.append(Span(let_go, wanted, "released", False))
             since = min(got, run.end)
             if since > wanted:
                 spans.append(Span(wanted, since, "waiting", False))
-        return spans + self._gap(run, since, run.end)
+        blind += self._looks.blind(since, run.end)
+        if blind > MOST_BLIND * (run.end - run.begin):
+            run.blind = True
+            return [span for span in spans if not span.sampled and span.state != "held"]
+        if own:
+            return spans + self._between_stamps(run.thread, since, run.end)
+        return self._looks.spans(run.thread, run.begin, run.end)
 
-    def _gap(self, run: Run, begin: int, end: int) -> list[Span]:
-        """Between two stamps the thread had the GIL, at both ends at least."""
+    def _between_stamps(self, thread: int, begin: int, end: int) -> list[Span]:
+        """There the thread had the GIL at both ends at least."""
         if end <= begin:
             return []
-        seen = self._looks.spans(run.thread, begin, end)
-        return seen or [Span(begin, end, "held", False)]
+        return self._looks.spans(thread, begin, end) or [Span(begin, end, "held", False)]
 
     def _finish_native(self) -> None:
         recording = self._recording

@@ -5,6 +5,7 @@ rules are those that Perfetto's importer holds against a file: slices of a track
 and end in slices, every track has a name.
 """
 
+import bisect
 import gzip
 import itertools
 import json
@@ -173,7 +174,7 @@ def _check_gil_tracks(trace: Trace) -> None:
 
 
 def _check_tasks(trace: Trace) -> None:
-    waits = defaultdict(list)
+    waits: dict[int, list[Slice]] = defaultdict(list)
     for wait in trace.waits:
         waits[wait.tid].append(wait)
     for task in trace.tasks:
@@ -185,8 +186,8 @@ def _check_tasks(trace: Trace) -> None:
             assert ns(args["cpu_us"]) <= task.end - task.begin
         waited = sum(
             wait.end - wait.begin
-            for wait in waits[task.tid]
-            if task.begin <= wait.begin and wait.end <= task.end
+            for wait in _beginning_within(waits[task.tid], task.begin, task.end)
+            if wait.end <= task.end
         )
         assert abs(ns(args["gil_wait_us"]) - waited) <= 2, (task, args)
         if args["held_us"] is not None:
@@ -198,10 +199,23 @@ def _check_tasks(trace: Trace) -> None:
     assert len(numbers) == len(set(numbers)), "a task has two slices"
 
 
+def _beginning_within(track: list[Slice], begin: int | None, end: int) -> list[Slice]:
+    """Of slices in order those that begin at `begin` (None: the last one before `end`) or later."""
+    last = bisect.bisect_left(track, end, key=_begin)
+    first = max(0, last - 1) if begin is None else bisect.bisect_left(track, begin, key=_begin)
+    return track[first:last]
+
+
+def _begin(piece: Slice) -> int:
+    return piece.begin
+
+
 def _check_arrows(trace: Trace, events: list[Event], slices: list[Slice]) -> None:
-    tracks = defaultdict(list)
+    tracks: dict[int, list[Slice]] = defaultdict(list)
     for piece in slices:
-        tracks[piece.tid].append(piece)
+        track = tracks[piece.tid]
+        if not track or track[-1].end <= piece.begin:  # others are nested in it
+            track.append(piece)
     starts = {event["id"]: event for event in events if event["ph"] == "s"}
     ends = {event["id"]: event for event in events if event["ph"] == "f"}
     assert len(starts) == sum(event["ph"] == "s" for event in events), "two arrows have one id"
@@ -213,9 +227,9 @@ def _check_arrows(trace: Trace, events: list[Event], slices: list[Slice]) -> Non
         assert end["bp"] == "e"
         for event in (start, end):
             when = ns(event["ts"])
-            assert any(piece.begin <= when < piece.end for piece in tracks[event["tid"]]), (
-                f"an arrow's end lies in no slice: {event}"
-            )
+            around = _beginning_within(tracks[event["tid"]], None, when + 1)[-1:]
+            inside = any(when < piece.end for piece in around)
+            assert inside, f"an arrow's end lies in no slice: {event}"
         trace.arrows[number] = (start, end)
     by_number = {task.args["task"]: task for task in trace.tasks + trace.native}
     for number, (_, end) in trace.arrows.items():

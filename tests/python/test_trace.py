@@ -5,6 +5,7 @@ import contextlib
 import functools
 import os
 import select
+import struct
 import tempfile
 import threading
 import time
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 import _trace_rules as rules
 import gilpool
 from _tools import PATIENCE, Held, fail, gil_kept, settle
+from gilpool import _core
 from gilpool._trace import trace
 
 SHARE_OF_ONE = 0.2
@@ -252,8 +254,6 @@ def test_callables_are_named_after_what_they_are(tmp_path: Path) -> None:
 def test_counters_and_workers(tmp_path: Path) -> None:
     out = tmp_path / "out.json"
     pool = gilpool.Pool()
-    from gilpool import _core
-
     _core._before_fork()  # no worker is left from before
     with trace(out):
         for _ in range(3):
@@ -369,6 +369,27 @@ def test_a_wait_that_needs_no_thread_is_an_async_event(
         if (wait.name, wait.args["outcome"]) == ("sleep", "returned"):
             assert wait.end - wait.begin >= 50_000_000
     assert all(value == 0 for _, value in recorded.counters["busy"])
+
+
+def test_what_nobody_looked_at_is_left_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A machine that gave the observer no CPU makes no arguments wrong."""
+    stop = _core._trace_stop
+
+    def without_looks_in_the_middle() -> dict[str, object]:
+        raw = stop()
+        looks = [when for (when,) in struct.iter_unpack("=q", raw["looks"])]
+        raw["looks"] = struct.pack("=4q", *looks[:2], *looks[-2:])
+        return raw
+
+    monkeypatch.setattr(_core, "_trace_stop", without_looks_in_the_middle)
+    out = tmp_path / "out.json"
+    with trace(out):
+        gilpool.spawn(sleep_gil, 50).join()
+        gilpool.spawn(sleep_nogil, 50).join()
+    held, released = rules.check(out).tasks
+
+    assert held.args["held_us"] is held.args["released_us"] is None
+    assert released.args["released_us"] >= 50_000, "what a thread stamps itself needs no look"
 
 
 NODES = st.recursive(

@@ -20,7 +20,7 @@ _LOOKS: dict[State, Look] = {
     "held": Look("in a task, holding the GIL", "#D55E00"),
     "released": Look("in a task, GIL released", "#56B4E9"),
     "waiting": Look("waiting for the GIL", "#F2F2F2", "////", "#B4B4B4"),
-    "unseen": Look("in a task too short to be looked at", "#8C8C8C"),
+    "unseen": Look("in a task that was not looked at", "#8C8C8C"),
 }
 _GRID = "#E4E4E4"
 _QUEUE, _BUSY, _WAITS = "#0072B2", "#009E73", "#CC79A7"
@@ -128,7 +128,7 @@ def _draw_lanes(axes: Axes, lanes: list[Lane], seconds: float) -> None:
     axes.set_ylim(max(3, len(lanes)) - 0.5, -0.5)
     for position, lane in enumerate(lanes):
         stretches = list(merged(lane.stretches(), seconds / _PIXELS))
-        for state, look in _LOOKS.items():
+        for state, look in reversed(_LOOKS.items()):  # what is known over what is not
             bars = [(s.begin, s.end - s.begin) for s in stretches if s.state == state]
             if bars:
                 axes.broken_barh(

@@ -13,7 +13,7 @@ from gilpool._cli.exits import USAGE, CommandError
 from gilpool._trace_events import GIL_TRACK, WAITING
 
 State = Literal["held", "released", "waiting", "unseen"]
-"""What a thread has of the GIL in a task; unseen: the task was too short for a look."""
+"""What a thread has of the GIL in a task; unseen: too short for a look, or the machine too busy."""
 
 _STATES: Final[dict[str, State]] = {"held": "held", "released": "released", WAITING: "waiting"}
 
