@@ -9,6 +9,7 @@ import struct
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,10 @@ from gilpool._trace import trace
 
 SHARE_OF_ONE = 0.2
 """How much of one call others may overlap it by before it no longer counts as a staircase."""
+
+
+NEVER_OPEN = 999_999
+"""A descriptor that nobody is given."""
 
 
 def compute(seconds: float) -> None:
@@ -51,18 +56,26 @@ def overlap(pieces: list[rules.Slice]) -> int:
     return total
 
 
+def looked_at(out: Path, work: Callable[[], object]) -> rules.Trace:
+    """A trace of that work, made once more if the machine was too busy to look at its tasks."""
+    for _ in range(5):
+        with trace(out):
+            work()
+        recorded = rules.check(out)
+        if all(task.args["held_us"] is not None for task in recorded.tasks):
+            break
+    return recorded
+
+
 def outcomes(recorded: rules.Trace) -> dict[str, int]:
     return dict(collections.Counter(task.args["outcome"] for task in recorded.tasks))
 
 
 def test_a_task_is_one_slice_with_its_numbers(tmp_path: Path) -> None:
-    out = tmp_path / "out.json"
-    with trace(out) as recording:
-        gilpool.spawn(compute, 0.02).get()
-    recorded = rules.check(out)
+    recorded = looked_at(tmp_path / "out.json", lambda: gilpool.spawn(compute, 0.02).get())
 
     (task,) = recorded.tasks
-    assert (recording.tasks, recording.dropped_events) == (1, 0)
+    assert recorded.other["dropped_events"] == 0
     assert task.name == "compute"
     assert recorded.thread_names[task.tid].startswith("gilpool worker ")
     assert task.args["outcome"] == "returned"
@@ -78,13 +91,14 @@ def test_held_calls_are_a_staircase_and_released_ones_overlap(tmp_path: Path) ->
     one = 0.04
     traces = {}
     for name, function in (("held", sleep_gil), ("released", sleep_nogil)):
-        out = tmp_path / f"{name}.json"
         pool = gilpool.Pool()
-        with trace(out):
+
+        def five_times(pool: gilpool.Pool = pool, function: Callable[..., None] = function) -> None:
             for _ in range(5):
                 pool.spawn(function, one * 1000)
             pool.join()
-        traces[name] = rules.check(out)
+
+        traces[name] = looked_at(tmp_path / f"{name}.json", five_times)
     ns = round(one * 1e9)
 
     held = traces["held"]
@@ -107,10 +121,7 @@ def test_held_calls_are_a_staircase_and_released_ones_overlap(tmp_path: Path) ->
 
 
 def test_code_of_others_is_sampled(tmp_path: Path) -> None:
-    out = tmp_path / "out.json"
-    with trace(out):
-        gilpool.spawn(time.sleep, 0.05).get()
-    recorded = rules.check(out)
+    recorded = looked_at(tmp_path / "out.json", lambda: gilpool.spawn(time.sleep, 0.05).get())
 
     (task,) = recorded.tasks
     assert task.name == "sleep"
@@ -121,12 +132,13 @@ def test_code_of_others_is_sampled(tmp_path: Path) -> None:
 
 def test_a_wait_for_the_gil_is_told_from_blocking(tmp_path: Path) -> None:
     """Who computes beside others is off the GIL half of the time, and never lets it go."""
-    out = tmp_path / "out.json"
-    with trace(out):
+
+    def compete() -> None:
         task = gilpool.spawn(compute, 0.1)
         compute(0.1)
         task.join()
-    recorded = rules.check(out)
+
+    recorded = looked_at(tmp_path / "out.json", compete)
     (task_slice,) = recorded.tasks
     if not recorded.other["gil_waits_readable"]:  # a kernel whose procfs says too little
         assert task_slice.args["released_us"] >= 20_000
@@ -334,14 +346,12 @@ def test_a_wait_that_needs_no_thread_is_an_async_event(
 ) -> None:
     out = tmp_path / "out.json"
     reader, writer = os.pipe()
-    closed, other = os.pipe()
-    os.close(closed)
     before = gilpool.spawn(gilpool.sleep, 60)
     with trace(out) as recording:
         naps = [gilpool.spawn(gilpool.sleep, 0.05) for _ in range(20)]
         ready = gilpool.spawn(gilpool.kernels.wait_fd, reader, select.POLLIN)
         late = gilpool.spawn(gilpool.kernels.wait_fd, reader, select.POLLOUT, timeout=0.01)
-        bad = gilpool.spawn(gilpool.kernels.wait_fd, closed, select.POLLIN)
+        bad = gilpool.spawn(gilpool.kernels.wait_fd, NEVER_OPEN, select.POLLIN)
         killed = gilpool.spawn(gilpool.sleep, 60)
         killed.kill()
         before.kill()
@@ -351,7 +361,7 @@ def test_a_wait_that_needs_no_thread_is_an_async_event(
         unfinished = gilpool.spawn(gilpool.sleep, 60)
     unfinished.kill()
     recorded = rules.check(out)
-    for descriptor in (reader, writer, other):
+    for descriptor in (reader, writer):
         os.close(descriptor)
 
     assert isinstance(bad.exception, OSError)

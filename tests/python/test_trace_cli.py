@@ -137,8 +137,8 @@ def test_the_summary_as_json(command: Command) -> None:
     assert (told["waits"], slept["tasks"], slept["outcomes"]) == (2, 2, {"returned": 2})
     assert slept["total_s"] >= 0.02
     assert (held["name"], held["tasks"], held["outcomes"]) == ("sleep_gil", 3, {"returned": 3})
-    assert held["held_s"] >= 0.06
-    assert released["released_s"] >= 0.02
+    assert held["total_s"] >= 0.06
+    assert released["released_s"] >= 0.02  # stamped by the task itself, so known in any case
 
 
 @pytest.mark.parametrize(
