@@ -6,16 +6,11 @@
 // All state is plain and guarded by mutex_; there is no atomic, hence no memory order, to argue.
 //
 // Arm, cancel, fire. A wait is idle, armed (in heap_ or fds_ or both) or ended (in ended_, or
-// handed over). Armed becomes ended (take_due, take_ready, forget, end_all) or idle (disarm) under
-// mutex_ and only if the state, read under the same lock, is armed. So exactly one of them wins,
-// and all others see that it has. Before the lock is released a wait that won is out of heap_ and
-// fds_; what the kernel still says about its descriptor finds no one. What has ended is touched
-// again only by deliver, once: it takes ended_ as a whole, under the lock, and gives the lists
-// away.
-//
-// After cancel. A wait found ended is in a hand-over that is under way, or in the one that ended_
-// is gathered for. Hand-overs are numbered and happen one at a time, so cancel waits for that
-// number.
+// handed over by it). Armed becomes ended (take_due, take_ready, forget, end_all) or idle (disarm)
+// under mutex_ and only if the state, read under the same lock, is armed. So exactly one of them
+// wins, and all others see that it has. Before the lock is released a wait that won is out of heap_
+// and fds_; what the kernel still says about its descriptor finds no one. What has ended is
+// ended_'s; see HandOver for how it leaves, and what cancel waits for.
 //
 // No lost wake-up. While the thread sleeps, wake_before_ is when it will wake by itself. Who arms
 // something earlier, or has anything else for it, sets it to kAwake in the same critical section
@@ -26,13 +21,9 @@
 // until the destructor, when no call is left that could still be about to send one.
 #include "core/reactor.hpp"
 
-#include <pthread.h>
-
 #include <algorithm>
 #include <bit>
 #include <cassert>
-#include <stdexcept>
-#include <utility>
 
 namespace gilpool::core {
 namespace {
@@ -48,11 +39,7 @@ constexpr std::size_t kMostEvents = 512;
 
 ReactorClient Reactor::add_client(BatchFunction function, void* context) {
     const Lock lock(mutex_);
-    if (client_count_ == clients_.size()) {
-        throw std::length_error("a reactor serves at most 8 clients");
-    }
-    clients_[client_count_] = {function, context};
-    return static_cast<ReactorClient>(client_count_++);
+    return ended_.add_client(function, context);
 }
 
 // ---- arm and cancel ----
@@ -169,11 +156,9 @@ bool Reactor::cancel(TimedWait& wait) noexcept {
         return true;
     }
     Lock lock(mutex_);
-    if (wait.state_ != TimedWait::State::ended || hands_over_itself(lock)) {
-        return false;
+    if (wait.state_ == TimedWait::State::ended && !ended_.by_this_thread()) {
+        ended_.wait_for_all(lock);
     }
-    const std::uint64_t last = hand_overs_begun_ + (ended_.empty() ? 0 : 1);
-    changed_.wait(lock, [&] { return hand_overs_done_ >= last; });
     return false;
 }
 
@@ -208,7 +193,7 @@ void Reactor::run() noexcept {
         ++stats_.wake_ups;
         take_ready(lock, std::span(events).first(count));
         take_due(lock);
-        deliver(lock);
+        ended_.deliver(lock);
         heap_.give_back_memory();
     } while (!must_stop(lock));
     thread_state_ = Thread::ended;
@@ -288,37 +273,12 @@ void Reactor::end_all(const Lock& lock, WaitEnd result) noexcept {
     heap_.give_back_memory();
 }
 
-bool Reactor::hands_over_itself(const Lock& lock) const noexcept {
-    return handing_over(lock) && ::pthread_equal(handing_over_, ::pthread_self());
-}
-
-void Reactor::deliver(Lock& lock) noexcept {
-    if (ended_.empty()) {
-        return;
-    }
-    // Another thread hands over only if it has ended waits for want of a reactor thread.
-    changed_.wait(lock, [&] { return !handing_over(lock); });
-    const EndedWaits batch = std::exchange(ended_, {});
-    const auto clients = clients_;
-    ++hand_overs_begun_;
-    ++stats_.batches;
-    handing_over_ = ::pthread_self();
-    lock.unlock();
-    for (std::size_t i = 0; i < clients.size(); ++i) {
-        if (TimedWait* const first = batch.first_of(i)) {
-            clients[i].function(first, clients[i].context);
-        }
-    }
-    lock.lock();
-    ++hand_overs_done_;
-    changed_.notify_all();
-}
-
 ReactorStats Reactor::stats() const noexcept {
     const Lock lock(mutex_);
     ReactorStats stats = stats_;
     stats.armed = armed_;
     stats.armed_descriptors = fds_.size();
+    stats.batches = ended_.begun();
     stats.has_thread = thread_state_ == Thread::running;
     stats.asleep = wake_before_ != kAwake;
     return stats;

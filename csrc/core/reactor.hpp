@@ -11,6 +11,7 @@
 
 #include "core/clock.hpp"
 #include "core/fd_table.hpp"
+#include "core/hand_over.hpp"
 #include "core/poller.hpp"
 #include "core/service_thread.hpp"
 #include "core/timed_wait.hpp"
@@ -58,7 +59,7 @@ struct ReactorStats {
 /// GIL: nothing here needs it; with it held, calls wait at most for the mutex (well under 1 ms).
 class Reactor {
   public:
-    using BatchFunction = void (*)(TimedWait* first, void* context) noexcept;
+    using BatchFunction = HandOver::BatchFunction;
 
     /// A wait and when it is due, for `arm_many`.
     struct Arming {
@@ -144,26 +145,18 @@ class Reactor {
     using Lock = std::unique_lock<std::mutex>;  // as a parameter: the caller holds mutex_
     enum class Thread : std::uint8_t { none, running, ended };
 
-    struct Client {
-        BatchFunction function = nullptr;
-        void* context = nullptr;
-    };
-
     void run() noexcept;
     bool must_stop(const Lock&) const noexcept { return shut_down_ || forking_; }
     bool can_retire(const Lock&, TimePoint now) const noexcept;
     Duration prepare_to_sleep(const Lock&, TimePoint now) noexcept;
     void take_ready(const Lock&, std::span<const ReadyEvent> events) noexcept;
     void take_due(const Lock&) noexcept;
-    void deliver(Lock& lock) noexcept;
 
     ArmResult admit(const Lock&, const TimedWait& wait, std::size_t more) noexcept;
     void push(const Lock&, TimedWait& wait, TimePoint deadline) noexcept;
     bool disarm(const Lock&, TimedWait& wait) noexcept;
     void unlock_and_wake(Lock& lock, TimePoint earliest) noexcept;
 
-    bool handing_over(const Lock&) const noexcept { return hand_overs_begun_ != hand_overs_done_; }
-    bool hands_over_itself(const Lock&) const noexcept;
     void end(const Lock&, TimedWait& wait, WaitEnd result) noexcept;
     void end(const Lock&, FdTable::Pair pair, WaitEnd result) noexcept;
     void end_all(const Lock&, WaitEnd result) noexcept;
@@ -187,9 +180,7 @@ class Reactor {
     Poller poller_;
     FdTable fds_{poller_};
     TimerHeap heap_;
-    EndedWaits ended_;
-    std::array<Client, kMaxReactorClients> clients_{};
-    std::size_t client_count_ = 0;
+    HandOver ended_{changed_};
 
     ServiceThread thread_;
     Thread thread_state_ = Thread::none;
@@ -199,10 +190,6 @@ class Reactor {
     std::size_t armed_ = 0;
     TimePoint idle_until_ = kNever;   ///< when the thread retires if nothing is armed till then
     TimePoint wake_before_ = kAwake;  ///< an earlier deadline needs a wake; see reactor.cpp
-
-    std::uint64_t hand_overs_begun_ = 0;
-    std::uint64_t hand_overs_done_ = 0;  ///< one less while a batch function runs
-    pthread_t handing_over_{};           ///< who runs it
 
     ReactorStats stats_;
 };

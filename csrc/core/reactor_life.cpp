@@ -62,8 +62,8 @@ Reactor& Reactor::process() {
 
 Reactor::Reactor(const Clock& clock, Poller::Timing timing) noexcept
     : clock_(clock), poller_(timing) {
-    clients_[static_cast<std::size_t>(kNotifiesWaiters)] = {&notify_waiters, nullptr};
-    client_count_ = 1;
+    // The first client, hence kNotifiesWaiters.
+    ended_.add_client(&notify_waiters, nullptr);
 }
 
 Reactor::~Reactor() {
@@ -107,8 +107,8 @@ void Reactor::shutdown() noexcept {
     changed_.wait(lock, [&] { return thread_state_ != Thread::running; });
     join_ended_thread(lock);
     end_all(lock, WaitEnd::shut_down);
-    deliver(lock);
-    changed_.wait(lock, [&] { return !handing_over(lock); });
+    ended_.deliver(lock);
+    ended_.wait_while_under_way(lock);
 }
 
 void Reactor::prepare_fork() noexcept {
@@ -117,14 +117,14 @@ void Reactor::prepare_fork() noexcept {
     forking_ = true;
     unlock_and_wake(lock, kAwake);
     lock.lock();
-    const auto away = [&] { return thread_state_ != Thread::running && !handing_over(lock); };
+    const auto away = [&] { return thread_state_ != Thread::running && !ended_.under_way(); };
     for (bool waits = true; waits;) {
         // Only a batch function is given up on; for the rest the thread needs the CPU, nothing
         // else.
-        const bool amid = handing_over(lock);
-        const std::uint64_t begun = hand_overs_begun_;
+        const bool amid = ended_.under_way();
+        const std::uint64_t begun = ended_.begun();
         waits = !changed_.wait_for(lock, kForkPatience, away) &&
-                !(amid && begun == hand_overs_begun_ && handing_over(lock));
+                !(amid && begun == ended_.begun() && ended_.under_way());
     }
     join_ended_thread(lock);
     lock.release();
@@ -139,25 +139,25 @@ void Reactor::parent_after_fork() noexcept {
     }
     if (!start_thread(lock)) {
         end_all(lock, WaitEnd::failed);
-        deliver(lock);
+        ended_.deliver(lock);
     }
 }
 
 bool Reactor::child_after_fork() noexcept {
     Lock lock(mutex_, std::adopt_lock);
-    const bool whole = !handing_over(lock);
+    const bool whole = !ended_.under_way();
     // Threads that waited for it exist in the parent only, and its destructor would wait for them.
     new (&changed_) std::condition_variable;
     thread_.abandon();
     thread_state_ = Thread::none;
     forking_ = false;
     wake_before_ = kAwake;
-    hand_overs_done_ = hand_overs_begun_;
+    ended_.start_anew();
     stats_ = {};
     poller_.close();
     end_all(lock, WaitEnd::broken);
     fds_.restart();
-    deliver(lock);
+    ended_.deliver(lock);
     return whole;
 }
 

@@ -2,7 +2,6 @@
 // The owner may touch a wait while it is not armed; from arm to end it belongs to the reactor.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -22,9 +21,6 @@ enum class WaitEnd : std::uint8_t {
 
 /// Says who is handed a wait that has ended: the batch function that Reactor::add_client was given.
 enum class ReactorClient : std::uint8_t {};
-
-/// How many batch functions a reactor can serve.
-inline constexpr std::size_t kMaxReactorClients = 8;
 
 /// A sleep: 16 bytes to embed in what is to be told, and 16 bytes in the heap while armed.
 ///
@@ -53,7 +49,7 @@ class TimedWait : public TimerNode {
 
   private:
     friend class Reactor;
-    friend class EndedWaits;
+    friend class HandOver;
     enum class State : std::uint8_t { idle, armed, ended };
 
     State state_ = State::idle;
@@ -81,35 +77,6 @@ class FdWait : public TimedWait {
   private:
     int fd_;
     Direction direction_;
-};
-
-/// Waits that have ended and are not handed over yet, in order, apart for each client.
-/// Not thread-safe: the reactor's mutex guards it.
-class EndedWaits {
-  public:
-    bool empty() const noexcept { return count_ == 0; }
-
-    /// `add(wait, result)` ends the wait.
-    void add(TimedWait& wait, WaitEnd result) noexcept {
-        wait.state_ = TimedWait::State::ended;
-        wait.result_ = result;
-        wait.next_ = nullptr;
-        List& list = lists_[static_cast<std::size_t>(wait.client_)];
-        (list.last == nullptr ? list.first : list.last->next_) = &wait;
-        list.last = &wait;
-        ++count_;
-    }
-
-    /// `first_of(client)` begins the list of a client; nullptr if there is nothing for it.
-    TimedWait* first_of(std::size_t client) const noexcept { return lists_[client].first; }
-
-  private:
-    struct List {
-        TimedWait* first = nullptr;
-        TimedWait* last = nullptr;
-    };
-    std::array<List, kMaxReactorClients> lists_{};
-    std::size_t count_ = 0;
 };
 
 }  // namespace gilpool::core
