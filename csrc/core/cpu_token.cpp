@@ -1,22 +1,26 @@
-// CpuToken: a small array under a tiny lock that its holder nearly always finds free.
+// CpuToken: a small array whose two ends are one word; tasks leave it under a tiny lock.
 #include "core/cpu_token.hpp"
 
-#include <algorithm>
 #include <mutex>
 
 namespace gilpool::core {
 
-bool CpuToken::pop(Job& job) noexcept {
+bool CpuToken::pop_locked(Job& job) noexcept {
     std::lock_guard guard(lock_);
-    while (begin_ < end_) {
-        job = jobs_[begin_];
-        set_range(begin_ + 1, end_);
+    std::uint32_t seen = range_.load(std::memory_order_acquire);
+    while (!empty(seen)) {
+        job = jobs_[begin_of(seen)].load();
         if (!Task::is_entry(job)) {
-            return true;
+            if (range_.compare_exchange_weak(seen, seen + 1, std::memory_order_acquire)) {
+                return true;
+            }
+            continue;
         }
-        if (begin_ < end_) {
+        // Nobody else changes the word now: see the invariant.
+        range_.store(++seen, std::memory_order_relaxed);
+        if (!empty(seen)) {
             // The next task was written on another core; its line travels while this one runs.
-            __builtin_prefetch(jobs_[begin_].context, 1);
+            __builtin_prefetch(jobs_[begin_of(seen)].load().context, 1);
         }
         if (Task::of_entry(job).claim()) {
             return true;
@@ -26,34 +30,57 @@ bool CpuToken::pop(Job& job) noexcept {
 }
 
 bool CpuToken::refill(JobQueue& queue) noexcept {
-    std::lock_guard guard(lock_);
-    set_range(0, static_cast<std::uint32_t>(queue.pop(jobs_, kMostJobs)));
-    return end_ != 0;
+    Job batch[kMostJobs];
+    const auto count = static_cast<std::uint32_t>(queue.pop(batch, kMostJobs));
+    for (std::uint32_t i = 0; i < count; ++i) {
+        jobs_[i].store(batch[i]);
+    }
+    range_.store(range_of(0, count), std::memory_order_release);
+    return count != 0;
 }
 
 bool CpuToken::steal_from(CpuToken& victim) noexcept {
-    // Two tokens are locked together only here, and here only under the pool's lock: no cycle.
-    std::lock_guard guard_victim(victim.lock_);
-    std::lock_guard guard(lock_);
-    const std::uint32_t theirs = (victim.end_ - victim.begin_) / 2;
-    const std::uint32_t first = victim.begin_ + theirs;
-    std::copy(victim.jobs_ + first, victim.jobs_ + victim.end_, jobs_);
-    set_range(0, victim.end_ - first);
-    victim.set_range(victim.begin_, first);
-    return end_ != 0;
+    std::uint32_t first = 0;
+    std::uint32_t end = 0;
+    {
+        std::lock_guard guard(victim.lock_);
+        std::uint32_t seen = victim.range_.load(std::memory_order_relaxed);
+        do {
+            end = end_of(seen);
+            first = begin_of(seen) + (end - begin_of(seen)) / 2;
+        } while (!victim.range_.compare_exchange_weak(seen, range_of(begin_of(seen), first),
+                                                      std::memory_order_relaxed));
+    }
+    // Its holder may pop what is left but not refill it, which takes the pool's lock.
+    for (std::uint32_t i = first; i < end; ++i) {
+        jobs_[i - first].store(victim.jobs_[i].load());
+    }
+    range_.store(range_of(0, end - first), std::memory_order_release);
+    return end != first;
 }
 
 bool CpuToken::erase(const void* context) noexcept {
     std::lock_guard guard(lock_);
-    Job* const end = jobs_ + end_;
-    Job* const entry = std::find_if(jobs_ + begin_, end, [&](const Job& job) {
+    std::uint32_t seen = range_.load(std::memory_order_relaxed);
+    std::uint32_t i = begin_of(seen);
+    const auto is_it = [&] {
+        const Job job = jobs_[i].load();
         return Task::is_entry(job) && job.context == context;
-    });
-    if (entry == end) {
+    };
+    while (i < end_of(seen) && !is_it()) {
+        ++i;
+    }
+    if (i == end_of(seen)) {
         return false;
     }
-    std::copy(entry + 1, end, entry);
-    set_range(begin_, end_ - 1);
+    // Empty for as long as entries move: who would pop now finds nothing, and then queues for the
+    // pool's lock. The entry itself cannot have been popped: it is a task.
+    seen = range_.exchange(0, std::memory_order_relaxed);
+    const std::uint32_t end = end_of(seen) - 1;
+    for (; i < end; ++i) {
+        jobs_[i].store(jobs_[i + 1].load());
+    }
+    range_.store(range_of(begin_of(seen), end), std::memory_order_release);
     return true;
 }
 

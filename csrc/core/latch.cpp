@@ -45,7 +45,7 @@ WaitResult Latch::wait_until(TimePoint deadline) {
         BlockingRegion region;
         parked = waiter.wait_until(deadline);
     }
-    if (!waiters_.remove(waiter)) {
+    if (parked == ParkResult::unparked || !waiters_.remove(waiter)) {
         return WaitResult::finished;
     }
     return parked == ParkResult::interrupted ? WaitResult::interrupted : WaitResult::timed_out;

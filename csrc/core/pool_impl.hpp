@@ -93,7 +93,8 @@ class Pool::Impl {
     bool find_job(Worker& me, Job& job);
     void search(const Worker& me) noexcept;
     void call_searchers_locked() noexcept;
-    void end_search_locked() noexcept;
+    void begin_search_locked(Worker& me) noexcept;
+    void end_search_locked(Worker& me) noexcept;
     bool park(Worker& me);
     void push_idle_locked(Worker& me) noexcept;
     void remove_idle_locked(Worker& me) noexcept;

@@ -84,6 +84,9 @@ bool Pool::Impl::find_job(Worker& me, Job& job) {
         Calls calls;
         bool found = false;
         lock_.lock();
+        if (me.searching) {
+            end_search_locked(me);
+        }
         if (me.abandoned) {
             lock_.unlock();
             return false;
@@ -105,11 +108,9 @@ bool Pool::Impl::find_job(Worker& me, Job& job) {
         } else if (!searched && searching_ < (token_limit_ + 1) / 2 && spinning_helps()) {
             searched = true;
             move_locked(me, Worker::Phase::on_the_way);
-            ++searching_;
+            begin_search_locked(me);
             lock_.unlock();
             search(me);
-            std::lock_guard guard(lock_);
-            end_search_locked();
             continue;
         } else {
             move_locked(me, Worker::Phase::idle);
@@ -151,7 +152,13 @@ void Pool::Impl::call_searchers_locked() noexcept {
     }
 }
 
-void Pool::Impl::end_search_locked() noexcept {
+void Pool::Impl::begin_search_locked(Worker& me) noexcept {
+    me.searching = true;
+    ++searching_;
+}
+
+void Pool::Impl::end_search_locked(Worker& me) noexcept {
+    me.searching = false;
     if (--searching_ == 0 && searchers_called_) {
         searchers_called_ = false;
         look_again_.store(false, std::memory_order_relaxed);

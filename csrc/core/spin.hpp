@@ -28,10 +28,8 @@ bool spinning_helps() noexcept;
 /// A bounded spin: `SpinBudget spin(limit); while (!ready() && spin.again()) {}`.
 class SpinBudget {
   public:
-    explicit SpinBudget(std::chrono::nanoseconds limit) noexcept
-        : deadline_(limit > limit.zero() && spinning_helps()
-                        ? std::chrono::steady_clock::now() + limit
-                        : TimePoint::min()) {}
+    explicit SpinBudget(std::chrono::nanoseconds limit, TimePoint now = monotonic_now()) noexcept
+        : deadline_(limit > limit.zero() && spinning_helps() ? now + limit : TimePoint::min()) {}
 
     /// again() pauses for a moment; false once the budget is spent.
     bool again() noexcept {

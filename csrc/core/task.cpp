@@ -107,20 +107,31 @@ bool Task::run_here() {
 }
 
 WaitResult Task::wait_until(TimePoint deadline) {
-    if (state() == TaskState::queued && (deadline == kNever || !pool_->can_run_queued())) {
+    if (deadline == kNever) {
         run_here();
     }
-    ThreadWaiter waiter;
-    if (!add_waiter(waiter)) {
+    const auto outcome = [this] {
         return state() == TaskState::abandoned ? WaitResult::abandoned : WaitResult::finished;
+    };
+    ThreadWaiter waiter;
+    if (deadline != TimePoint::min() &&
+        waiter.spin_until(deadline, [this]() noexcept { return finished(); })) {
+        return outcome();
+    }
+    // A worker that is free would have begun it by now.
+    if (state() == TaskState::queued && !pool_->can_run_queued()) {
+        run_here();
+    }
+    if (!add_waiter(waiter)) {
+        return outcome();
     }
     ParkResult parked;
     {
         BlockingRegion region;
         parked = waiter.wait_until(deadline);
     }
-    if (!remove_waiter(waiter)) {
-        return state() == TaskState::abandoned ? WaitResult::abandoned : WaitResult::finished;
+    if (parked == ParkResult::unparked || !remove_waiter(waiter)) {
+        return outcome();
     }
     return parked == ParkResult::interrupted ? WaitResult::interrupted : WaitResult::timed_out;
 }

@@ -16,27 +16,23 @@ ParkResult ThreadWaiter::wait_until(TimePoint deadline) {
     if (seen_) {
         return ParkResult::unparked;
     }
-    const ParkResult result = parker_.has_permit() || deadline == TimePoint::min()
-                                  ? parker_.park_until(deadline)
-                                  : spin_then_park(deadline);
+    const bool spins = !spun_ && deadline != TimePoint::min();
+    const bool soon =
+        parker_.has_permit() ||
+        (spins && spin_until(deadline, [this]() noexcept { return parker_.has_permit(); }));
+    const ParkResult result = parker_.park_until(deadline);
     seen_ = result == ParkResult::unparked;
+    if (seen_ && spun_ && !soon) {
+        spin_guess.learn(here_, told_on_, std::chrono::steady_clock::now() - began_);
+    }
     return result;
 }
 
-ParkResult ThreadWaiter::spin_then_park(TimePoint deadline) {
-    const int here = core_of_this_thread();
-    const TimePoint begin = std::chrono::steady_clock::now();
-    SpinBudget spin(std::min(spin_guess.limit(kSpin, kPatientSpin), deadline - begin));
-    while (!parker_.has_permit()) {
-        if (!spin.again()) {
-            const ParkResult result = parker_.park_until(deadline);
-            if (result == ParkResult::unparked) {
-                spin_guess.learn(here, told_on_, std::chrono::steady_clock::now() - begin);
-            }
-            return result;
-        }
-    }
-    return parker_.park_until(deadline);
+SpinBudget ThreadWaiter::begin_spin(TimePoint deadline) noexcept {
+    spun_ = true;
+    here_ = core_of_this_thread();
+    began_ = std::chrono::steady_clock::now();
+    return SpinBudget(std::min(spin_guess.limit(kSpin, kPatientSpin), deadline - began_), began_);
 }
 
 const std::atomic<std::uint32_t>* ThreadWaiter::leave_permit() noexcept {

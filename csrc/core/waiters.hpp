@@ -7,6 +7,7 @@
 
 #include "core/clock.hpp"
 #include "core/parker.hpp"
+#include "core/spin.hpp"
 #include "core/tiny_lock.hpp"
 
 namespace gilpool::core {
@@ -38,8 +39,22 @@ class ThreadWaiter : public Waiter {
   public:
     ThreadWaiter() noexcept : Waiter(&ThreadWaiter::on_notify) {}
 
+    /// spin_until() looks for `ready()` for as long as a spin may last; true if it came. For who
+    /// can see the answer without being told: he need not get into the list then. Before add().
+    template <class Ready>
+    bool spin_until(TimePoint deadline, Ready ready) noexcept {
+        SpinBudget spin = begin_spin(deadline);
+        while (!ready()) {
+            if (!spin.again()) {
+                return false;
+            }
+        }
+        return true;
+    }
+
     /// wait_until() blocks until notified (`unparked`, also if that was earlier), until the
-    /// deadline, or until a signal handler has run. Spins for a moment first; see kSpin.
+    /// deadline, or until a signal handler has run. Spins for a moment first, unless that has been
+    /// done; see kSpin. After `unparked` the waiter is in no list, and nobody touches it.
     ParkResult wait_until(TimePoint deadline);
 
     /// notified() is true once the list has told this waiter.
@@ -57,11 +72,15 @@ class ThreadWaiter : public Waiter {
     static void on_notify(Waiter& waiter) noexcept;
     /// leave_permit() is Parker::leave_permit(), with a note of where it was called.
     const std::atomic<std::uint32_t>* leave_permit() noexcept;
-    ParkResult spin_then_park(TimePoint deadline);
+    SpinBudget begin_spin(TimePoint deadline) noexcept;
 
     Parker parker_;
-    int told_on_ = -1;   // the notifier's core; published by the permit
-    bool seen_ = false;  // the permit has been taken; the waiting thread's own
+    int told_on_ = -1;  // the notifier's core; published by the permit
+    // The rest is the waiting thread's own.
+    bool seen_ = false;  // the permit has been taken
+    bool spun_ = false;  // then from `began_` on, and on the core `here_`
+    int here_ = -1;
+    TimePoint began_;
 };
 
 /// The list. Notifies in the order of add().

@@ -35,6 +35,7 @@ struct Worker {
     Job job;                     // running, or with a null function
     std::uint64_t executed = 0;  // not yet added to the pool's total
     SpinGuess spin_guess;        // how it went when it ran out of work
+    bool searching = false;      // counted among those who search
     bool in_stream = false;      // the last jobs came faster than it ran them
     int called_on = -1;          // the core of who woke it; published by the permit
 
