@@ -1,7 +1,10 @@
 // The sleeping half of Parker.
 #include "core/parker.hpp"
 
+#include <algorithm>
+
 #include "core/futex.hpp"
+#include "core/thread_shortage.hpp"
 
 namespace gilpool::core {
 
@@ -13,13 +16,20 @@ ParkResult Parker::park_until(TimePoint deadline) {
         word_.store(kEmpty, std::memory_order_relaxed);
         return ParkResult::unparked;
     }
+    ThreadShortage::Naps naps;
     while (true) {
-        const FutexResult result = futex_wait(word_, kParked, deadline);
+        const TimePoint until = std::min(deadline, naps.next_end());
+        const FutexResult result = futex_wait(word_, kParked, until);
         if (word_.load(std::memory_order_acquire) == kPermit) {
             word_.store(kEmpty, std::memory_order_relaxed);
             return ParkResult::unparked;
         }
         if (result == FutexResult::woken) {
+            continue;
+        }
+        if (result == FutexResult::timed_out && until < deadline) {
+            // Who is waited for here may be what nobody can begin.
+            ThreadShortage::ask_again();
             continue;
         }
         // Leaving without a permit: it may still arrive before the word says that nobody sleeps.

@@ -52,7 +52,8 @@ struct PoolOptions {
 ///
 /// Growth: a blocking job needs a thread of its own, cpu jobs need somebody on the way while a
 /// token is free. "On the way" counts threads that are being created, woken or searching, and is
-/// changed only under the pool's lock, so that neither too few nor too many are called.
+/// changed only under the pool's lock, so that neither too few nor too many are called. If the
+/// system refuses a thread, fewer do the work; see ThreadShortage for who asks again.
 ///
 /// Between a worker's entry and the job's function no frame catches exceptions, is noexcept, or has
 /// a destructor: a job that ends its thread by pthread_exit() costs that thread and nothing else.

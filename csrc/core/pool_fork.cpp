@@ -6,6 +6,7 @@
 
 #include "core/fork.hpp"
 #include "core/pool_impl.hpp"
+#include "core/thread_shortage.hpp"
 
 namespace gilpool::core {
 
@@ -46,8 +47,9 @@ void Pool::Impl::continue_in_parent() {
         token->lock().unlock();
     }
     --quiescing_;
-    const Calls calls = plan_calls_locked(Calls::kMost);
+    Calls calls = plan_calls_locked(Calls::kMost);
     lock_.unlock();
+    calls.amid_all_pools = true;
     carry_out(calls);
 }
 
@@ -110,8 +112,10 @@ void Pool::Impl::join_forks() {
                            for (Impl* pool = registry; pool != nullptr; pool = pool->next_pool_) {
                                pool->start_anew_in_child();
                            }
+                           ThreadShortage::forget();
                        },
                    });
+    ThreadShortage::set_asker(&ask_for_missing_threads);
     std::lock_guard guard(registry_lock);
     next_pool_ = registry;
     if (next_pool_ != nullptr) {

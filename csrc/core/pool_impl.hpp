@@ -19,7 +19,8 @@ namespace gilpool::core {
 
 /// Invariant of growth (holds whenever lock_ is free): if a cpu job waits and a token is free,
 /// somebody is on the way; for each blocking job below the cap, somebody is on the way; unless the
-/// system has no thread left, and then every worker looks at the queues before it parks.
+/// system has refused a thread: then every worker looks at the queues before it parks, and there is
+/// a ThreadShortage, which asks again for who is missing.
 ///
 /// Invariant of parking: a worker enters the idle stack in the same critical section in which it
 /// found nothing to do, and leaves it only by the hand of who wakes it (who counts it as on the way
@@ -63,6 +64,8 @@ class Pool::Impl {
         Worker* wake[kMost];
         int wakes = 0;
         int creations = 0;
+        /// By who holds registry_lock, which comes after the reactor's lock.
+        bool amid_all_pools = false;
     };
 
     JobQueue& queue(Lane lane) noexcept { return lane == Lane::cpu ? cpu_ : blocking_; }
@@ -79,6 +82,8 @@ class Pool::Impl {
     /// to run it.
     bool cpu_work_locked(const CpuToken* begun = nullptr) const noexcept;
     bool can_create_locked() const noexcept;
+    /// How many should be on the way, by the invariant of growth.
+    std::size_t wanted_locked(const CpuToken* begun = nullptr) const noexcept;
     /// Whom to call so that the invariant of growth holds, at most `most` of them.
     Calls plan_calls_locked(int most, const CpuToken* begun = nullptr,
                             bool may_create = true) noexcept;
@@ -109,7 +114,9 @@ class Pool::Impl {
     void move_locked(Worker& me, Worker::Phase phase, Lane lane = Lane::cpu) noexcept;
 
     // pool_threads.cpp
-    void create_worker();
+    void create_worker(bool amid_all_pools);
+    static bool ask_for_missing_threads();
+    void ask_for_missing_thread();
     void link_locked(Worker& me) noexcept;
     void unlink_locked(Worker& me) noexcept;
     void end(Worker& me);

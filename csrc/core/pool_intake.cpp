@@ -115,14 +115,19 @@ bool Pool::Impl::can_create_locked() const noexcept {
            std::chrono::steady_clock::now() >= no_thread_until_;
 }
 
-Pool::Impl::Calls Pool::Impl::plan_calls_locked(int most, const CpuToken* begun,
-                                                bool may_create) noexcept {
+std::size_t Pool::Impl::wanted_locked(const CpuToken* begun) const noexcept {
     // One for the cpu lane is enough: he takes a batch, and if anything is left for others (in the
     // queue or in his batch) calls the next one. The blocking lane needs one for each job.
     std::size_t wanted = held_tokens_ < token_limit_ && cpu_work_locked(begun) ? 1 : 0;
     if (blocking_running_ < blocking_cap_) {
         wanted += std::min(blocking_.size(), blocking_cap_ - blocking_running_);
     }
+    return wanted;
+}
+
+Pool::Impl::Calls Pool::Impl::plan_calls_locked(int most, const CpuToken* begun,
+                                                bool may_create) noexcept {
+    const std::size_t wanted = wanted_locked(begun);
     Calls calls;
     while (on_the_way_ < wanted && calls.wakes + calls.creations < most) {
         if (idle_top_ != nullptr) {
@@ -145,7 +150,7 @@ void Pool::Impl::carry_out(const Calls& calls) {
         calls.wake[i]->parker.unpark();
     }
     for (int i = 0; i < calls.creations; ++i) {
-        create_worker();
+        create_worker(calls.amid_all_pools);
     }
 }
 

@@ -9,13 +9,11 @@
 
 #include "core/native_thread.hpp"
 #include "core/pool_impl.hpp"
+#include "core/thread_shortage.hpp"
 
 namespace gilpool::core {
 
 namespace {
-/// How long a refusal of the system to make a thread is believed.
-constexpr std::chrono::milliseconds kRefusalTime{10};
-
 /// join() joins a thread that has left; with `wait` it also waits until the kernel has forgotten
 /// it. False if it still has a few instructions to go.
 bool join(Worker& worker, bool wait) noexcept {
@@ -34,7 +32,7 @@ bool join(Worker& worker, bool wait) noexcept {
 
 }  // namespace
 
-void Pool::Impl::create_worker() {
+void Pool::Impl::create_worker(bool amid_all_pools) {
     auto* const worker = new (std::nothrow) Worker(this);
     int error = ENOMEM;
     if (worker != nullptr) {
@@ -58,7 +56,7 @@ void Pool::Impl::create_worker() {
         return;
     }
     // Fewer threads, then. The job stays queued: who is parked by now is called instead, who runs
-    // will look at the queue, and without any thread the next post, wait or shutdown tries again.
+    // will look at the queue, and a shortage begins, in which the thread is asked for again.
     Calls calls;
     {
         std::lock_guard guard(lock_);
@@ -71,11 +69,40 @@ void Pool::Impl::create_worker() {
             }
         }
         ++refused_;
-        no_thread_until_ = deadline_after(std::chrono::steady_clock::now(), kRefusalTime);
+        no_thread_until_ = deadline_after(monotonic_now(), ThreadShortage::kFirstPause);
         calls = plan_calls_locked(Calls::kMost, nullptr, false);
         exits_.notify_all();
     }
     delete worker;
+    carry_out(calls);
+    ThreadShortage::begin();
+    if (!amid_all_pools) {
+        ThreadShortage::call_reactor();
+    }
+}
+
+bool Pool::Impl::ask_for_missing_threads() {
+    // The lock is held amid a fork, by this very thread perhaps.
+    if (!registry_lock.try_lock()) {
+        return false;
+    }
+    for (Impl* pool = registry; pool != nullptr; pool = pool->next_pool_) {
+        pool->ask_for_missing_thread();
+    }
+    registry_lock.unlock();
+    return true;
+}
+
+void Pool::Impl::ask_for_missing_thread() {
+    Calls calls;
+    {
+        std::lock_guard guard(lock_);
+        calls = plan_calls_locked(Calls::kMost);
+        if (on_the_way_ < wanted_locked() && threads_ < most_threads_locked()) {
+            ThreadShortage::begin();
+        }
+    }
+    calls.amid_all_pools = true;
     carry_out(calls);
 }
 

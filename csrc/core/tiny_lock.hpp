@@ -29,6 +29,15 @@ class TinyLock {
         return lock_slowly();
     }
 
+    /// try_lock() takes the lock if it is free, as free(); false if somebody holds it, the calling
+    /// thread too.
+    bool try_lock() noexcept {
+        std::uint32_t seen = word_.load(std::memory_order_relaxed);
+        return (seen == kFree || stale(seen)) &&
+               word_.compare_exchange_strong(seen, held_word(), std::memory_order_acquire,
+                                             std::memory_order_relaxed);
+    }
+
     /// unlock() frees the lock. The exchange is the last access to this object: the next holder
     /// may destroy it at once (the wake that may follow uses only the address).
     void unlock() noexcept {
