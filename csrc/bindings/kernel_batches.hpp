@@ -16,13 +16,13 @@
 #include <vector>
 
 #include "bindings/compat.hpp"
-#include "bindings/huge_pages.hpp"
 #include "bindings/kernel_arguments.hpp"
 #include "bindings/kernel_results.hpp"
 #include "bindings/kernel_row.hpp"
 #include "bindings/kernel_work.hpp"
 #include "bindings/spread.hpp"
 #include "kernels/bytes.hpp"
+#include "kernels/huge_pages.hpp"
 #include "kernels/path.hpp"
 #include "kernels/progress.hpp"
 
@@ -97,7 +97,8 @@ class BatchKernel final : public KernelWork, private SpreadLoop {
         callback_ = callback != Py_None ? Py_NewRef(callback) : nullptr;
         try {
             outcomes_.reserve(items_.items.size());
-            ask_for_huge_pages(outcomes_.data(), outcomes_.capacity() * sizeof outcomes_[0]);
+            kernels::ask_for_huge_pages(outcomes_.data(),
+                                        outcomes_.capacity() * sizeof outcomes_[0]);
             outcomes_.assign(items_.items.size(), kernels::Error{kernels::ErrorKind::stopped});
         } catch (const std::bad_alloc&) {
             PyErr_NoMemory();

@@ -1,6 +1,8 @@
 // bindings/kernel_binding.cpp: memory for outputs that the caller did not bring.
 #include "bindings/kernel_binding.hpp"
 
+#include "kernels/huge_pages.hpp"
+
 namespace gilpool::bindings::detail {
 
 PyObject* new_output(const kernels::Shape& shape, int dimensions, char format,
@@ -11,8 +13,11 @@ PyObject* new_output(const kernels::Shape& shape, int dimensions, char format,
     }
     const auto rows = static_cast<Py_ssize_t>(shape.rows);
     const auto columns = static_cast<Py_ssize_t>(shape.columns);
-    PyObject* const memory = PyByteArray_FromStringAndSize(
-        nullptr, rows * columns * static_cast<Py_ssize_t>(item_bytes));
+    const Py_ssize_t size = rows * columns * static_cast<Py_ssize_t>(item_bytes);
+    PyObject* const memory = PyByteArray_FromStringAndSize(nullptr, size);
+    if (memory != nullptr) {
+        kernels::ask_for_huge_pages(PyByteArray_AS_STRING(memory), static_cast<std::size_t>(size));
+    }
     PyObject* const plain = memory != nullptr ? PyMemoryView_FromObject(memory) : nullptr;
     PyObject* view = nullptr;
     if (plain != nullptr) {

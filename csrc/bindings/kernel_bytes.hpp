@@ -10,11 +10,11 @@
 #include <tuple>
 #include <utility>
 
-#include "bindings/huge_pages.hpp"
 #include "bindings/kernel_arguments.hpp"
 #include "bindings/kernel_results.hpp"
 #include "bindings/kernel_row.hpp"
 #include "bindings/kernel_work.hpp"
+#include "kernels/huge_pages.hpp"
 #include "kernels/result.hpp"
 
 namespace gilpool::bindings {
@@ -69,7 +69,7 @@ class BytesKernel final : public KernelWork {
         }
         bytes_ = PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(room));
         if (bytes_ != nullptr) {
-            ask_for_huge_pages(PyBytes_AS_STRING(bytes_), room);
+            kernels::ask_for_huge_pages(PyBytes_AS_STRING(bytes_), room);
         }
         return bytes_ != nullptr;
     }

@@ -6,7 +6,7 @@
 
 #include "bindings/errors.hpp"
 #include "bindings/gil.hpp"
-#include "bindings/huge_pages.hpp"
+#include "kernels/huge_pages.hpp"
 
 namespace gilpool::bindings {
 
@@ -167,7 +167,7 @@ PyObject* to_python_released(const kernels::Bytes& bytes) {
     PyObject* const copy =
         PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(bytes.size()));
     if (copy != nullptr) {
-        ask_for_huge_pages(PyBytes_AS_STRING(copy), bytes.size());
+        kernels::ask_for_huge_pages(PyBytes_AS_STRING(copy), bytes.size());
         const Released released;  // nobody else knows the new object yet
         std::memcpy(PyBytes_AS_STRING(copy), bytes.data(), bytes.size());
     }

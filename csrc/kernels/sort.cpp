@@ -12,6 +12,7 @@
 
 #include "kernels/bytes.hpp"
 #include "kernels/guarded.hpp"
+#include "kernels/huge_pages.hpp"
 
 namespace gilpool::kernels {
 
@@ -63,7 +64,9 @@ bool in_strides(std::size_t size, Stop stop, Body body) {
 
 template <class T>
 std::unique_ptr<T[]> room_for(std::size_t size) {
-    return std::make_unique_for_overwrite<T[]>(size);
+    std::unique_ptr<T[]> room = std::make_unique_for_overwrite<T[]>(size);
+    ask_for_huge_pages(room.get(), size * sizeof(T));
+    return room;
 }
 
 /// Sorts `items` by `key`, stably, by way of `scratch`, which is as long. False when stopped; the

@@ -1,5 +1,5 @@
-// bindings/huge_pages.cpp: a hint by madvise(2), on Linux.
-#include "bindings/huge_pages.hpp"
+// kernels/huge_pages.cpp: a hint by madvise(2), on Linux.
+#include "kernels/huge_pages.hpp"
 
 #if defined(__linux__)
 #include <sys/mman.h>
@@ -7,7 +7,7 @@
 
 #include <cstdint>
 
-namespace gilpool::bindings {
+namespace gilpool::kernels {
 
 namespace {
 
@@ -27,4 +27,4 @@ void ask_for_huge_pages([[maybe_unused]] void* memory, [[maybe_unused]] std::siz
 #endif
 }
 
-}  // namespace gilpool::bindings
+}  // namespace gilpool::kernels
