@@ -22,7 +22,7 @@ from benchmarks.kernel_plot import draw_kernels
 from benchmarks.python_ways import python_way
 from benchmarks.timed import Same, timed
 from gilpool import _core, kernels
-from gilpool._kernel_calls import Material, calibrate
+from gilpool._kernel_calls import Material, calibrate, seconds_of
 
 MEGABYTES = {Size.QUICK: 1, Size.DEFAULT: 64, Size.FULL: 64}
 CALL_MS = {Size.QUICK: 2.0, Size.DEFAULT: 50.0, Size.FULL: 100.0}
@@ -39,16 +39,17 @@ ONE = "one call"
 
 HELPER = """\
 import sys
-sys.path[:] = sys.argv[3:]
+sys.path[:] = sys.argv[4:]
 from gilpool import _core
 from gilpool._kernel_calls import Material
-kernel, n = _core._kernels[sys.argv[1]], int(sys.argv[2])
+kernel, n, times = _core._kernels[sys.argv[1]], int(sys.argv[2]), int(sys.argv[3])
 with Material() as material:
     for _ in sys.stdin:
         arguments = material.arguments(kernel, n)
         print("ready", flush=True)
         sys.stdin.readline()
-        kernel(*arguments)
+        for _ in range(times):
+            kernel(*arguments)
         print("done", flush=True)
 """
 
@@ -63,10 +64,12 @@ def at_once(calls: Sequence[Callable[[], object]]) -> None:
 
 
 class Helpers:
-    """Processes of their own that each make a kernel's example call when told."""
+    """Processes of their own that each make a kernel's example call, so many times, when told."""
 
-    def __init__(self, kernel: _core.Kernel, n: int) -> None:
-        self._command = [sys.executable, "-c", HELPER, kernel.__name__, str(n), *sys.path]
+    def __init__(self, kernel: _core.Kernel, n: int, times: int) -> None:
+        words = [kernel.__name__, str(n), str(times)]
+        self._times = times
+        self._command = [sys.executable, "-c", HELPER, *words, *sys.path]
         self._processes: list[subprocess.Popen[str]] = []
 
     def start(self) -> None:
@@ -83,7 +86,7 @@ class Helpers:
         self._tell("go", "done")
         wall = time.perf_counter() - begin
         self._tell("prepare", "ready")
-        return Outcome({"wall": wall}, {})
+        return Outcome({"wall": wall / self._times}, {})
 
     def close(self) -> None:
         for process in self._processes:
@@ -160,43 +163,56 @@ def five_threads(size: Size) -> Group:
 def two_at_once(kernel: _core.Kernel, size: Size, material: Material) -> Group:
     """Two calls at once: as fast as in two processes when released, one by one when held."""
     n = calibrate(kernel, material, CALL_MS[size])
-    helpers = Helpers(kernel, n)
+    taken = seconds_of(kernel, material.arguments(kernel, n))
+    # A call with as much material as calls may have can still be short.
+    repeat = max(1, round(CALL_MS[size] / 1000 / taken))
+    helpers = Helpers(kernel, n, repeat)
 
     def one() -> tuple[Any, ...]:
         return material.arguments(kernel, n)
+
+    def again(call: Callable[..., object]) -> Callable[..., None]:
+        def run(*arguments: Any) -> None:
+            for _ in range(repeat):
+                call(*arguments)
+
+        return run
 
     def two() -> tuple[tuple[Any, ...], ...]:
         return tuple(one() for _ in range(THREADS))
 
     def threads(release: bool) -> Callable[..., None]:
         def run(*calls: tuple[Any, ...]) -> None:
-            at_once([partial(kernel, *arguments, release_gil=release) for arguments in calls])
+            one_thread = again(partial(kernel, release_gil=release))
+            at_once([partial(one_thread, *arguments) for arguments in calls])
 
         return run
 
     def spawned(*calls: tuple[Any, ...]) -> None:
-        gilpool.joinall([gilpool.spawn(kernel, *call) for call in calls], raise_error=True)
+        for _ in range(repeat):
+            gilpool.joinall([gilpool.spawn(kernel, *call) for call in calls], raise_error=True)
 
+    held = again(partial(kernel, release_gil=False))
     way = python_way(kernel.__name__)
-    note = (
-        "the tuples of the result are made under the GIL" if kernel.__name__ == "find_all" else None
-    )
+    notes = [f"a run is {repeat} calls in a row, the time that of one"] if repeat > 1 else []
+    if kernel.__name__ == "find_all":
+        notes.append("the tuples of the result are made under the GIL")
     return Group(
         title=f"two calls of {kernel.__name__}",
         contestants=(
             Contestant(PROCESSES, helpers.run, prepare=helpers.start, close=helpers.close),
-            Contestant(TWO_RELEASED, timed(threads(True), two), ours=True),
-            Contestant(TWO_SPAWNED, timed(spawned, two), ours=True),
-            Contestant(TWO_HELD, timed(threads(False), two), ours=True),
-            Contestant(ONE, timed(partial(kernel, release_gil=False), one), ours=True),
-            *([Contestant(f"{ONE}: {way[0]}", timed(way[1], one))] if way is not None else []),
+            Contestant(TWO_RELEASED, timed(threads(True), two, repeat=repeat), ours=True),
+            Contestant(TWO_SPAWNED, timed(spawned, two, repeat=repeat), ours=True),
+            Contestant(TWO_HELD, timed(threads(False), two, repeat=repeat), ours=True),
+            Contestant(ONE, timed(held, one, repeat=repeat), ours=True),
+            *([Contestant(f"{ONE}: {way[0]}", timed(way[1], one))] if way else []),
         ),
         peer=PROCESSES,
         targets=(
             Target(TWO_RELEASED, at_most=1 / 0.9, versus=PROCESSES),
             Target(TWO_HELD, at_least=THREADS / 1.05, versus=ONE),
         ),
-        note=note,
+        note="; ".join(notes) or None,
     )
 
 
