@@ -36,23 +36,21 @@ TRACED = "trace"
 #: Microseconds of pure Python in a task: a small one, for who spawns 100,000 of them.
 TASK_US = 50
 
-TASKS = {Size.QUICK: 500, Size.DEFAULT: 1_000, Size.FULL: 1_000}
-SLEEPERS = {Size.QUICK: 200, Size.DEFAULT: 500, Size.FULL: 500}
+TASKS = 500
+SLEEPERS = 250
 
 WRITING = Metric("writing", "file, us each", scale=1e6, digits=2)
 BYTES = Metric("bytes", "bytes each", digits=0)
 EACH = Metric("each", "us each", scale=1e6, digits=3)
 
 
-def groups(size: Size) -> Iterator[Group]:
+def groups(_: Size) -> Iterator[Group]:
     """Tasks that compute, tasks that block, tasks that do nothing."""
     loops = loops_for(TASK_US / 1000, loops_per_ms())
-    tasks = TASKS[size]
-    yield group(f"{tasks:,} tasks of {TASK_US} us pure Python", tasks, spin, loops, at_most=1.03)
-    sleepers = SLEEPERS[size]
-    title = f"{sleepers:,} tasks that block for 2 ms, then compute {TASK_US} us"
-    yield group(title, sleepers, block_and_compute, loops, at_most=1.03)
-    yield group(f"{tasks:,} empty tasks", tasks, spin, 0, at_most=None)
+    yield group(f"{TASKS:,} tasks of {TASK_US} us pure Python", TASKS, spin, loops, at_most=1.03)
+    title = f"{SLEEPERS:,} tasks that block for 2 ms, then compute {TASK_US} us"
+    yield group(title, SLEEPERS, block_and_compute, loops, at_most=1.03)
+    yield group(f"{TASKS:,} empty tasks", TASKS, spin, 0, at_most=None)
 
 
 def block_and_compute(loops: int) -> None:
@@ -126,5 +124,5 @@ BENCHMARK = Benchmark(
     "trace_cost",
     "Recording a trace",
     groups,
-    {Size.QUICK: 5, Size.DEFAULT: 51, Size.FULL: 151},
+    {Size.QUICK: 5, Size.DEFAULT: 201, Size.FULL: 501},
 )
