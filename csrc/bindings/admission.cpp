@@ -223,6 +223,10 @@ void begin_task(Runner* runner) {
     list_runner(runner);
 }
 
+bool is_active(const Runner* runner) {
+    return runner->term == g_term;
+}
+
 bool goes_on_after_task(Runner* runner) {
     runner->task.store(0, std::memory_order_relaxed);
     g_admission.admissions.store(0, std::memory_order_relaxed);

@@ -41,6 +41,9 @@ bool come_in();
 /// Notes that `runner` begins a task. GIL held.
 void begin_task(Runner* runner);
 
+/// True while no other one has taken over from `runner`. GIL held.
+bool is_active(const Runner* runner);
+
 /// Notes that it has finished one and says whether it takes the next. GIL held.
 bool goes_on_after_task(Runner* runner);
 

@@ -9,7 +9,7 @@
 #include "bindings/mailbox.hpp"
 #include "bindings/native_waits.hpp"
 #include "bindings/phase_recorder.hpp"
-#include "bindings/pool_spawn.hpp"
+#include "bindings/pool_map.hpp"
 #include "bindings/pool_type.hpp"
 #include "bindings/sleep_functions.hpp"
 #include "bindings/stats_function.hpp"

@@ -1,6 +1,7 @@
 // bindings/pool_accounting.cpp: queues, slots and the list of active pools. GIL held.
 #include <new>
 
+#include "bindings/bulk.hpp"
 #include "bindings/compat.hpp"
 #include "bindings/errors.hpp"
 #include "bindings/lifecycle.hpp"
@@ -58,12 +59,11 @@ void TaskList::unlink(TaskObject* task) {
     task->next = nullptr;
 }
 
-TaskObject* TaskList::pop_front() {
-    TaskObject* const task = first;
-    if (task != nullptr) {
-        unlink(task);
-    }
-    return task;
+void TaskList::insert_after(TaskObject* place, TaskObject* task) {
+    task->previous = place;
+    task->next = place != nullptr ? place->next : first;
+    (place != nullptr ? place->next : first) = task;
+    (task->next != nullptr ? task->next->previous : last) = task;
 }
 
 // --- slots ---
@@ -73,7 +73,11 @@ bool is_full(const PoolObject* pool) {
 }
 
 void take_slot(PoolObject* pool) {
-    ++pool->tracked;
+    take_slots(pool, 1);
+}
+
+void take_slots(PoolObject* pool, Py_ssize_t count) {
+    pool->tracked += count;
     if (!pool->active) {
         link_active(pool);
     }
@@ -186,14 +190,20 @@ bool note_started(PoolObject* pool, TaskObject* task) {
 
 }  // namespace
 
-bool prepare_task(PoolObject* pool, TaskObject* task) {
+bool may_spawn(const PoolObject* pool) {
     if (spawning_is_over()) {
         PyErr_SetString(PyExc_RuntimeError, "cannot spawn: the interpreter is shutting down");
         return false;
     }
     if (pool->broken) {
-        PyErr_Format(PyExc_RuntimeError, "cannot spawn: the initializer of %R failed",
-                     as_object(pool));
+        PyErr_Format(PyExc_RuntimeError, "cannot spawn: the initializer of %R failed", pool);
+        return false;
+    }
+    return true;
+}
+
+bool prepare_task(PoolObject* pool, TaskObject* task) {
+    if (!may_spawn(pool)) {
         return false;
     }
     if (pool->copies_context && task->context == nullptr) {
@@ -239,20 +249,29 @@ bool start_task(PoolObject* pool, TaskObject* task) {
     if (!prepare_task(pool, task)) {
         return false;
     }
-    if (!queue_task(pool, task)) {
-        PyErr_SetString(PyExc_RuntimeError, "cannot spawn: no thread can be started");
-        return false;
-    }
-    return true;
+    return queue_task(pool, task) || raise_no_thread();
 }
 
-void unqueue(TaskObject* task) {
-    PoolObject* const pool = task->pool;
+bool raise_no_thread() {
+    PyErr_SetString(PyExc_RuntimeError, "cannot spawn: no thread can be started");
+    return false;
+}
+
+namespace {
+
+/// The task has been taken out of its pool's queue, and not in order to run.
+void note_unqueued(const TaskObject* task) {
     trace_unqueued(task);
-    pool->queued.unlink(task);
-    if (pool->queued.empty()) {
-        unschedule(pool);
+    if (task->pool->queued.empty()) {
+        unschedule(task->pool);
     }
+}
+
+}  // namespace
+
+void unqueue(TaskObject* task) {
+    task->pool->queued.unlink(task);
+    note_unqueued(task);
 }
 
 void task_left_pool(PoolObject* pool) {
@@ -308,12 +327,12 @@ bool cancel_queued(PoolObject* pool) {
     while (ok && !pool->queued.empty()) {
         PyObject* const exit = PyObject_CallNoArgs(error_types.task_exit);
         ok = exit != nullptr;
-        if (!ok || pool->queued.empty()) {
+        if (!ok || pool->queued.empty() || !can_take(pool)) {
             Py_XDECREF(exit);
             continue;
         }
-        TaskObject* const task = pool->queued.first;
-        unqueue(task);
+        TaskObject* const task = take_queued(pool);
+        note_unqueued(task);
         end_unstarted_task(task, exit);
     }
     ok = ok && cancel_queued_natively(pool);
@@ -357,8 +376,9 @@ void fail_inherited_tasks() {
     // A pool leaves the list with its last task; only the one whose task forked stays.
     for (PoolObject* pool = g_first_active; pool != nullptr;) {
         Py_INCREF(as_object(pool));
-        while (TaskObject* const task = pool->queued.pop_front()) {
-            fail_inherited_task(task);
+        while (TaskObject* const task = pool->queued.first) {
+            pool->queued.unlink(task);
+            task->stands_for_many ? forget_entry(task) : fail_inherited_task(task);
         }
         TaskObject* following = nullptr;
         for (TaskObject* task = pool->running.first; task != nullptr; task = following) {

@@ -2,8 +2,10 @@
 #include "bindings/pool_methods.hpp"
 
 #include "bindings/arguments.hpp"
+#include "bindings/bulk.hpp"
 #include "bindings/compat.hpp"
 #include "bindings/native_work.hpp"
+#include "bindings/pool_map.hpp"
 #include "bindings/pool_spawn.hpp"
 #include "bindings/pool_type.hpp"
 #include "bindings/scheduler.hpp"
@@ -75,7 +77,7 @@ bool append_all(PyObject* list, const TaskList& tasks) {
 }
 
 PyObject* pool_tasks(PyObject* self, PyObject*) {
-    PyObject* const tasks = PyList_New(0);
+    PyObject* const tasks = show_queued(as_pool(self)) ? PyList_New(0) : nullptr;
     if (tasks != nullptr &&
         !(append_all(tasks, as_pool(self)->running) && append_all(tasks, as_pool(self)->queued))) {
         Py_DECREF(tasks);
@@ -110,12 +112,9 @@ PyObject* pool_discard(PyObject* self, PyObject* argument) {
 PyObject* pool_stats(PyObject* self, PyObject*) {
     const PoolObject* const pool = as_pool(self);
     Py_ssize_t running = 0;
-    Py_ssize_t queued = 0;
+    Py_ssize_t queued = count_queued(pool);
     for (const TaskObject* task = pool->running.first; task != nullptr; task = task->next) {
         ++(task->native != nullptr && task->native->is_queued() ? queued : running);
-    }
-    for (const TaskObject* task = pool->queued.first; task != nullptr; task = task->next) {
-        ++queued;
     }
     return Py_BuildValue("{s:n,s:n,s:n,s:n,s:K,s:K}", "queued", queued, "running", running,
                          "waiting", pool->lent, "in_line", length_of(pool->line), "spawned",
@@ -181,6 +180,10 @@ PyDoc_STRVAR(
     "set or dict are read before that, those of an iterator as slots become free. Others that\n"
     "wait for a slot get theirs in turn. An exception of the iterable propagates; what has been\n"
     "spawned by then runs.");
+PyDoc_STRVAR(map_doc,
+             "_map($self, function, iterable, /)\n--\n\n"
+             "The results of function(item) for each item, in order; the first error in that order "
+             "raises.");
 PyDoc_STRVAR(start_doc,
              "_start($self, task, timeout, /)\n--\n\n"
              "Queue a fresh task once there is a slot; False if there was none in time.");
@@ -206,6 +209,7 @@ PyDoc_STRVAR(
 PyMethodDef pool_methods[] = {
     {"spawn", fastcall_method(pool_spawn), METH_FASTCALL | METH_KEYWORDS, spawn_doc},
     {"spawn_many", fastcall_method(pool_spawn_many), METH_FASTCALL, spawn_many_doc},
+    {"_map", fastcall_method(pool_map), METH_FASTCALL, map_doc},
     {"join", keyword_method(pool_join), METH_VARARGS | METH_KEYWORDS, pool_join_doc},
     {"full", pool_full, METH_NOARGS, full_doc},
     {"free_count", pool_free_count, METH_NOARGS, free_count_doc},

@@ -13,15 +13,6 @@ namespace gilpool::bindings {
 
 namespace {
 
-bool check_callable(PyObject* function) {
-    if (PyCallable_Check(function) != 0) {
-        return true;
-    }
-    PyErr_Format(PyExc_TypeError, "function must be callable, not %.200s",
-                 Py_TYPE(function)->tp_name);
-    return false;
-}
-
 /// A new task that waits for nothing but its slot; null with an exception set.
 TaskObject* new_prepared_task(PoolObject* pool, PyObject* function, PyObject* const* arguments,
                               Py_ssize_t positional, PyObject* names) {
@@ -51,14 +42,6 @@ TaskObject* spawn(PoolObject* pool, PyObject* function, PyObject* const* argumen
     return task;
 }
 
-/// True for what has its items in memory already: to take them before there are slots for all costs
-/// nothing, and nobody sees it.
-bool holds_its_items(PyObject* iterable) {
-    return PyList_CheckExact(iterable) || PyTuple_CheckExact(iterable) ||
-           PyAnySet_CheckExact(iterable) || PyDict_CheckExact(iterable) ||
-           Py_IS_TYPE(iterable, &PyRange_Type);
-}
-
 /// Appends a new task for each item to `tasks`: those that had to wait for no slot are queued, the
 /// others, from `*unqueued` on, are not if they may be `taken_early`. False with an exception set:
 /// that of the iterable, or no task can be made.
@@ -80,40 +63,22 @@ bool spawn_each(PoolObject* pool, PyObject* function, PyObject* iterator, bool t
     return PyErr_Occurred() == nullptr;
 }
 
-PyObject* gather(PyObject*, PyObject* tasks) {
-    if (PyList_Check(tasks) == 0) {
-        PyErr_SetString(PyExc_TypeError, "tasks must be a list");
-        return nullptr;
+}  // namespace
+
+bool check_callable(PyObject* function) {
+    if (PyCallable_Check(function) != 0) {
+        return true;
     }
-    const Py_ssize_t count = PyList_GET_SIZE(tasks);
-    PyObject* const results = PyList_New(count);
-    for (Py_ssize_t i = 0; results != nullptr && i < count; ++i) {
-        PyObject* const item = PyList_GET_ITEM(tasks, i);
-        if (!PyObject_TypeCheck(item, task_type)) {
-            PyErr_Format(PyExc_TypeError, "tasks must hold Tasks only, not %.200s",
-                         Py_TYPE(item)->tp_name);
-            Py_DECREF(results);
-            return nullptr;
-        }
-        TaskObject* const task = as_task(item);
-        PyObject* const result = task->state == TaskState::done && task->exception == nullptr
-                                     ? Py_NewRef(task->value)
-                                     : PyObject_CallMethod(as_object(task), "get", nullptr);
-        if (result == nullptr) {
-            Py_DECREF(results);
-            return nullptr;
-        }
-        PyList_SET_ITEM(results, i, result);
-    }
-    return results;
+    PyErr_Format(PyExc_TypeError, "function must be callable, not %.200s",
+                 Py_TYPE(function)->tp_name);
+    return false;
 }
 
-PyMethodDef gather_functions[] = {
-    {"_gather", gather, METH_O,
-     "_gather(tasks, /)\n--\n\nThe tasks' results in order; the first error in that order raises."},
-    {nullptr, nullptr, 0, nullptr}};
-
-}  // namespace
+bool holds_its_items(PyObject* iterable) {
+    return PyList_CheckExact(iterable) || PyTuple_CheckExact(iterable) ||
+           PyAnySet_CheckExact(iterable) || PyDict_CheckExact(iterable) ||
+           Py_IS_TYPE(iterable, &PyRange_Type);
+}
 
 PyObject* pool_spawn(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObject* names) {
     if (nargs == 0) {
@@ -197,10 +162,6 @@ PyObject* pool_take_slot(PyObject* self, PyObject* timeout) {
     const WaitOutcome outcome = take_guest_slot_when_free(as_pool(self), *deadline);
     return outcome == WaitOutcome::raised ? nullptr
                                           : PyBool_FromLong(outcome == WaitOutcome::notified);
-}
-
-int add_gather(PyObject* module) {
-    return PyModule_AddFunctions(module, gather_functions);
 }
 
 }  // namespace gilpool::bindings

@@ -21,7 +21,11 @@ PyObject* pool_start_later(PyObject* self, PyObject* args);
 /// Pool._take_slot(timeout, /)
 PyObject* pool_take_slot(PyObject* self, PyObject* timeout);
 
-/// Adds gather(tasks, /), the results of tasks in order, to `module`.
-int add_gather(PyObject* module);
+/// False with TypeError set if it cannot be called.
+bool check_callable(PyObject* function);
+
+/// True for what has its items in memory already: to take them before there are slots for all costs
+/// nothing, and nobody sees it.
+bool holds_its_items(PyObject* iterable);
 
 }  // namespace gilpool::bindings

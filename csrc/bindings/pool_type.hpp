@@ -30,8 +30,8 @@ struct TaskList {
 
     bool empty() const { return first == nullptr; }
     void push_back(TaskObject* task);
+    void insert_after(TaskObject* place, TaskObject* task);  ///< null: as the first
     void unlink(TaskObject* task);
-    TaskObject* pop_front();
 };
 
 struct PoolCounters {
@@ -92,8 +92,9 @@ PoolObject* first_active_pool();
 
 bool is_full(const PoolObject* pool);
 
-/// Counts one more task or slot, and one fewer.
+/// Counts one more task or slot, several more, and one fewer.
 void take_slot(PoolObject* pool);
+void take_slots(PoolObject* pool, Py_ssize_t count);
 void return_slot(PoolObject* pool);
 
 /// The same for what runs elsewhere. Returning more than were taken does nothing: a forked child
@@ -115,6 +116,12 @@ void take_own_slot_back();
 void move_lent_slot(TaskObject* task, PoolObject* other);
 
 // --- tasks ---
+
+/// False with an exception set if spawning is over or the pool is broken.
+bool may_spawn(const PoolObject* pool);
+
+/// Sets the exception that says so; false.
+bool raise_no_thread();
 
 /// Queues a fresh task whether a slot is free or not. False with an exception set if spawning is
 /// over, the pool is broken or no thread can be had; the task is then as before.

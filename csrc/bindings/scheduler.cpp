@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "bindings/admission.hpp"
+#include "bindings/bulk.hpp"
 #include "bindings/courtesy.hpp"
 #include "bindings/crew.hpp"
 #include "bindings/gil.hpp"
@@ -53,18 +54,27 @@ bool others_are_next(const Crew* crew) {
     return g_ring.first != nullptr && g_ring.first->crew.get() != crew;
 }
 
-/// The oldest task of the first pool that workers of `crew` serve, or null. A reference held by the
-/// queue is passed on.
-TaskObject* take_next(const Crew* crew) {
+/// The first pool in the ring whose tasks are for workers of `crew`, or null.
+PoolObject* first_served_by(const Crew* crew) {
     PoolObject* pool = g_ring.first;
     while (pool != nullptr && pool->crew.get() != crew) {
         pool = pool->next_ready;
+    }
+    return pool;
+}
+
+/// The oldest task of the first pool that workers of `crew` serve, or null. A reference held by the
+/// queue is passed on.
+TaskObject* take_next(const Crew* crew) {
+    PoolObject* pool = first_served_by(crew);
+    while (pool != nullptr && !can_take(pool)) {
+        pool = first_served_by(crew);
     }
     if (pool == nullptr) {
         return nullptr;
     }
     g_ring.unlink(pool);
-    TaskObject* const task = pool->queued.pop_front();
+    TaskObject* const task = take_queued(pool);
     pool->running.push_back(task);
     if (!pool->queued.empty()) {
         g_ring.push_back(pool);
@@ -107,7 +117,7 @@ void run_queue(Runner* runner, Crew* crew) {
             wake_collected();  // nobody else would while this task runs
         }
         begin_task(runner);
-        run_task(task);
+        runner->clock.pass(run_task(task, runner, runner->clock.may_pass()));
         if (crew != nullptr) {
             crew->end_task();
         }
@@ -161,6 +171,10 @@ bool schedule(PoolObject* pool) {
         set_work_queued(true);
     }
     return call_for_spare();
+}
+
+bool worker_may_go_on(const Runner* runner, const PoolObject* pool) {
+    return g_ring.first == pool && g_ring.last == pool && is_active(runner);
 }
 
 bool is_serving_thread() {

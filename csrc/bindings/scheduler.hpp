@@ -10,6 +10,7 @@
 namespace gilpool::bindings {
 
 struct PoolObject;
+struct Runner;
 
 /// Says that `pool` has a queued task and sees to it that a worker comes; false if there is no
 /// worker and none can be made.
@@ -17,6 +18,10 @@ bool schedule(PoolObject* pool);
 
 /// Says that `pool` has no queued task any more though no worker took the last one.
 void unschedule(PoolObject* pool);
+
+/// True if `runner` is the active one and all that is queued is tasks of `pool`: it may go on with
+/// these before anything else is looked at.
+bool worker_may_go_on(const Runner* runner, const PoolObject* pool);
 
 /// True on a worker that serves Python tasks.
 bool is_serving_thread();

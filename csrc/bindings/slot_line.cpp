@@ -1,9 +1,11 @@
 // bindings/slot_line.cpp: claims, the line they stand in, and who serves it.
 #include "bindings/slot_line.hpp"
 
+#include <algorithm>
 #include <new>
 #include <vector>
 
+#include "bindings/bulk.hpp"
 #include "bindings/lifecycle.hpp"
 #include "bindings/pool_type.hpp"
 #include "bindings/task_type.hpp"
@@ -13,7 +15,8 @@ namespace gilpool::bindings {
 /// What one thread waits for. On the heap, and left there for good when its thread is unwound out
 /// of a dying interpreter, for others may still look at it.
 struct SlotClaim {
-    std::vector<TaskObject*> tasks;  ///< strong; a slot for each; none: one slot for a guest
+    std::vector<TaskObject*> tasks;  ///< strong; a slot for each
+    Bulk* bulk = nullptr;            ///< a slot for each item; neither: one slot for a guest
     std::size_t served = 0;          ///< slots handed over
     bool refused = false;  ///< the next task could not be queued: its spawner shall see why
     bool in_line = false;
@@ -21,7 +24,10 @@ struct SlotClaim {
     SlotClaim* previous = nullptr;
     SlotClaim* next = nullptr;
 
-    std::size_t wanted() const { return tasks.empty() ? 1 : tasks.size(); }
+    std::size_t wanted() const {
+        return bulk != nullptr ? static_cast<std::size_t>(bulk->count)
+                               : std::max<std::size_t>(tasks.size(), 1);
+    }
     bool ended() const { return refused || served == wanted(); }
 };
 
@@ -43,6 +49,14 @@ void leave_line(SlotLine& line, SlotClaim* claim) {
 
 /// Uses one free slot for the claim.
 void serve(PoolObject* pool, SlotClaim* claim) {
+    if (claim->bulk != nullptr) {
+        if (spawning_is_over() || pool->broken || !allow_items(pool, claim->bulk, 1)) {
+            claim->refused = true;
+        } else {
+            ++claim->served;
+        }
+        return;
+    }
     if (claim->tasks.empty()) {
         take_guest_slot(pool);
         ++claim->served;
@@ -77,6 +91,10 @@ WaitOutcome stand_in_line(PoolObject* pool, SlotClaim* claim, core::TimePoint de
     }
     if (claim->served == claim->wanted() && outcome == WaitOutcome::timed_out) {
         outcome = WaitOutcome::notified;
+    }
+    if (outcome == WaitOutcome::notified && claim->bulk != nullptr && claim->refused &&
+        !(may_spawn(pool) && raise_no_thread())) {
+        outcome = WaitOutcome::raised;
     }
     while (outcome == WaitOutcome::notified && claim->served < claim->tasks.size()) {
         TaskObject* const task = claim->tasks[claim->served++];
@@ -136,6 +154,14 @@ bool queue_all_when_free(PoolObject* pool, PyObject* tasks, Py_ssize_t begin) {
     for (Py_ssize_t i = begin; i < end; ++i) {
         claim->tasks.push_back(as_task(Py_NewRef(PyList_GET_ITEM(tasks, i))));
     }
+    const WaitOutcome outcome = stand_in_line(pool, claim, core::kNever);
+    drop(claim);
+    return outcome == WaitOutcome::notified;
+}
+
+bool allow_items_when_free(PoolObject* pool, Bulk* bulk) {
+    auto* const claim = new SlotClaim;
+    claim->bulk = bulk;
     const WaitOutcome outcome = stand_in_line(pool, claim, core::kNever);
     drop(claim);
     return outcome == WaitOutcome::notified;

@@ -16,6 +16,7 @@
 
 namespace gilpool::bindings {
 
+struct Bulk;
 struct PoolObject;
 struct SlotClaim;
 struct TaskObject;
@@ -40,6 +41,9 @@ WaitOutcome queue_when_free(PoolObject* pool, TaskObject* task, core::TimePoint 
 /// The same for `count` tasks of the list `tasks` from `begin` on; false with an exception set if
 /// not all were queued.
 bool queue_all_when_free(PoolObject* pool, PyObject* tasks, Py_ssize_t begin);
+
+/// The same for each item of a bulk that has none yet.
+bool allow_items_when_free(PoolObject* pool, Bulk* bulk);
 
 /// Waits in line for a guest's slot and takes it.
 WaitOutcome take_guest_slot_when_free(PoolObject* pool, core::TimePoint deadline);

@@ -40,15 +40,6 @@ bool wait_until_done(TaskObject* task, core::TimePoint deadline, bool* timed_out
     return outcome != WaitOutcome::raised;
 }
 
-PyObject* result_of(TaskObject* task) {
-    if (task->exception != nullptr) {
-        task->exception_seen = true;
-        raise_exception(Py_NewRef(task->exception));
-        return nullptr;
-    }
-    return Py_NewRef(task->value);
-}
-
 PyObject* get(PyObject* self, PyObject* args, PyObject* kwargs) {
     static const char* names[] = {"block", "timeout", nullptr};
     int block = 1;
@@ -70,7 +61,7 @@ PyObject* get(PyObject* self, PyObject* args, PyObject* kwargs) {
         PyErr_Format(error_types.wait_timeout, "%R is not done yet", self);
         return nullptr;
     }
-    return result_of(task);
+    return task_result(task);
 }
 
 PyObject* join(PyObject* self, PyObject* args, PyObject* kwargs) {
@@ -232,6 +223,15 @@ PyMethodDef task_methods[] = {
     {"unlink", unlink, METH_O, unlink_doc},
     {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, "Task[T]: a task that returns T."},
     {nullptr, nullptr, 0, nullptr}};
+
+PyObject* task_result(TaskObject* task) {
+    if (task->exception != nullptr) {
+        task->exception_seen = true;
+        raise_exception(Py_NewRef(task->exception));
+        return nullptr;
+    }
+    return Py_NewRef(task->value);
+}
 
 PyObject* task_repr(PyObject* self) {
     TaskObject* const task = as_task(self);

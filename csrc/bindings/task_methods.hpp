@@ -5,10 +5,15 @@
 
 namespace gilpool::bindings {
 
+struct TaskObject;
+
 extern PyMethodDef task_methods[];
 extern PyGetSetDef task_getset[];
 
 PyObject* task_repr(PyObject* self);
+
+/// What a task that is done returned, or null with what it raised.
+PyObject* task_result(TaskObject* task);
 
 /// Adds getcurrent() to `module`.
 int add_getcurrent(PyObject* module);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "bindings/admission.hpp"
+#include "bindings/bulk.hpp"
 #include "bindings/compat.hpp"
 #include "bindings/cpu_clock.hpp"
 #include "bindings/errors.hpp"
@@ -52,6 +53,9 @@ void finish_task(TaskObject* task, PyObject* value, PyObject* exception) {
     if (!task->waiters.empty()) {  // who waits got in line with the GIL held
         task->waiters.notify_all();
     }
+    if (task->bulk != nullptr) {
+        end_known_item(task);
+    }
     drop_call(task);
     if (task->links != nullptr) {
         run_links(task, pool->daemon);
@@ -83,26 +87,47 @@ PyObject* take_blank_context() {
     return kept != nullptr ? kept : PyContext_New();
 }
 
-/// Takes the reference. Keeps the context for the next task if it is as good as new: without
-/// variables, and nobody else (a Token of a variable, say) has it.
+/// As good as new: without variables, and nobody (a Token of a variable, say) has it but for those
+/// `references`.
+bool is_blank(PyObject* context, Py_ssize_t references) {
+    return Py_REFCNT(context) == references &&
+           Py_TYPE(context)->tp_as_mapping->mp_length(context) == 0;
+}
+
+/// Takes the reference. Keeps a blank context for the next task.
 void give_back_context(PyObject* context) {
-    if (t_blank_context == nullptr && Py_REFCNT(context) == 1 && PyObject_Size(context) == 0) {
+    if (t_blank_context == nullptr && is_blank(context, 1)) {
         t_blank_context = context;
     } else {
         Py_DECREF(context);
     }
 }
 
+/// What the worker does besides making one call.
+struct Stretch {
+    const Runner* runner;
+    int most;      ///< items that may be called after the first
+    int done = 0;  ///< items that were
+};
+
 /// Calls in the task's context (a fresh one unless it brought a copy), so that nothing a task sets
-/// leaks into the next one on the same worker.
-PyObject* call_in_context(TaskObject* task) {
+/// leaks into the next one on the same worker. Of an item the next ones as well, of which the last
+/// one's outcome is returned.
+PyObject* call_in_context(TaskObject* task, Stretch& stretch) {
     PyObject* const context =
         task->context != nullptr ? Py_NewRef(task->context) : take_blank_context();
     if (context == nullptr || PyContext_Enter(context) != 0) {
         Py_XDECREF(context);
         return nullptr;
     }
-    PyObject* const result = call(task);
+    PyObject* result = call(task);
+    constexpr Py_ssize_t kOursAndTheThreads = 2;
+    while (result != nullptr && stretch.done < stretch.most && task->bulk != nullptr &&
+           is_blank(context, kOursAndTheThreads) && worker_may_go_on(stretch.runner, task->pool) &&
+           exchange_item(task, result)) {
+        ++stretch.done;
+        result = call(task);
+    }
     PyObject* const raised = result == nullptr ? take_raised_exception() : nullptr;
     if (PyContext_Exit(context) != 0) {
         PyErr_WriteUnraisable(context);
@@ -115,19 +140,19 @@ PyObject* call_in_context(TaskObject* task) {
 }
 
 /// The pool's initializer, if this worker owes it, then the call.
-PyObject* initialize_and_call(TaskObject* task) {
+PyObject* initialize_and_call(TaskObject* task, Stretch& stretch) {
     if (task->pool->initializer != nullptr && !initialize_worker(task->pool)) {
         return nullptr;
     }
-    return call_in_context(task);
+    return call_in_context(task, stretch);
 }
 
-PyObject* call_measured(TaskObject* task) {
+PyObject* call_measured(TaskObject* task, Stretch& stretch) {
     const core::TimePoint begin = core::monotonic_now();
     const std::int64_t cpu_begin = thread_cpu_ns();
     task->times->queued = ns_between(task->times->spawned, begin);
     task->times->gil_wait = last_gil_wait_ns();
-    PyObject* const result = initialize_and_call(task);
+    PyObject* const result = initialize_and_call(task, stretch);
     task->times->wall = ns_between(begin, core::monotonic_now());
     task->times->cpu = thread_cpu_ns() - cpu_begin;
     return result;
@@ -139,12 +164,14 @@ TaskObject* current_task() {
     return t_current_task;
 }
 
-void run_task(TaskObject* task) {
+int run_task(TaskObject* task, const Runner* runner, int most) {
+    Stretch stretch{runner, most};
     task->state = TaskState::running;
     task->thread = PyThread_get_thread_ident();
     t_current_task = task;
     trace_task_begins(task);
-    PyObject* value = task->times != nullptr ? call_measured(task) : initialize_and_call(task);
+    PyObject* value =
+        task->times != nullptr ? call_measured(task, stretch) : initialize_and_call(task, stretch);
     PyObject* exception = value == nullptr ? take_raised_exception() : nullptr;
     t_current_task = nullptr;
     unlink_running(task);
@@ -154,9 +181,12 @@ void run_task(TaskObject* task) {
     trace_task_ends(task, exception);
     if (exception != nullptr) {
         finish_task_with_exception(task, exception);
+    } else if (is_unknown_item(task)) {
+        end_unknown_item(task, value);
     } else {
         finish_task(task, value, nullptr);
     }
+    return stretch.done;
 }
 
 void end_unstarted_task(TaskObject* task, PyObject* outcome) {
@@ -203,6 +233,7 @@ void fail_inherited_task(TaskObject* task) {
     task->links = nullptr;
     task->parked = nullptr;
     task->native = nullptr;
+    task->bulk = nullptr;
     task->exception = error;
     task->exception_seen = true;
     task->state = TaskState::done;

@@ -5,12 +5,14 @@
 
 namespace gilpool::bindings {
 
+struct Runner;
 struct TaskObject;
 
 /// Calls the function on the calling worker, stores how it ended and tells the pool, the waiters
 /// and the links. Takes the reference to `task`, which the scheduler has moved to its pool's
-/// running tasks.
-void run_task(TaskObject* task);
+/// running tasks. If that is the item of a bulk which nobody knows, goes on with the next ones by
+/// the same Task, as long as worker_may_go_on(); returns how many more these were, at most `most`.
+int run_task(TaskObject* task, const Runner* runner, int most);
 
 /// Ends a task that never ran: `outcome` (its reference is taken) becomes the value if it is a
 /// TaskExit, else the exception. The caller has unlinked the task and passes its reference on.

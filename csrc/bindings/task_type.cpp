@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <limits>
 #include <new>
 
 #include "bindings/compat.hpp"
@@ -64,6 +65,9 @@ void keep_name(TaskObject* task) {
 PyObject** room_for(TaskObject* task, Py_ssize_t count) {
     if (count <= kInlineArguments) {
         return task->inline_arguments;
+    }
+    if (count > std::numeric_limits<std::int32_t>::max()) {
+        return nullptr;
     }
     auto* const block = static_cast<PyObject**>(
         PyMem_Malloc(sizeof(PyObject*) * (static_cast<std::size_t>(count) + 1)));
@@ -262,8 +266,8 @@ TaskObject* new_task(PyTypeObject* type, PyObject* function, PyObject* const* ar
     const Py_ssize_t keywords = keyword_names != nullptr ? PyTuple_GET_SIZE(keyword_names) : 0;
     const Py_ssize_t count = positional + keywords;
     task->arguments = room_for(task, count);
-    task->positional = task->arguments != nullptr ? positional : 0;
-    task->keywords = task->arguments != nullptr ? keywords : 0;
+    task->positional = task->arguments != nullptr ? static_cast<std::int32_t>(positional) : 0;
+    task->keywords = task->arguments != nullptr ? static_cast<std::int32_t>(keywords) : 0;
     for (Py_ssize_t i = 0; i < task->positional + task->keywords; ++i) {
         task->arguments[i] = Py_NewRef(arguments[i]);
     }
@@ -283,12 +287,15 @@ TaskObject* new_task(PyTypeObject* type, PyObject* function, PyObject* const* ar
     task->parked = nullptr;
     task->timer = nullptr;
     task->native = nullptr;
+    task->bulk = nullptr;
+    task->index = 0;
     task->times = nullptr;
     task->thread = 0;
     new (&task->waiters) core::WaitList;
     task->state = TaskState::fresh;
     task->exception_seen = false;
     task->lends_slot = false;
+    task->stands_for_many = false;
     task->trace_number = 0;
     if (task->arguments == nullptr) {
         Py_DECREF(as_object(task));

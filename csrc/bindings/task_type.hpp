@@ -20,6 +20,7 @@
 namespace gilpool::bindings {
 
 class NativeWork;
+struct Bulk;
 struct PoolObject;
 struct TaskTimer;
 
@@ -45,8 +46,8 @@ struct TaskObject {
     PyObject* inline_arguments[kInlineArguments];
     PyObject** arguments;     ///< inline_arguments, or a block whose first slot is the callee's
     PyObject* keyword_names;  ///< tuple, as in a vectorcall; null: no keywords
-    Py_ssize_t positional;
-    Py_ssize_t keywords;
+    std::int32_t positional;
+    std::int32_t keywords;
     PyObject* value;      ///< result, or the TaskExit that ended the task; null until then
     PyObject* exception;  ///< what the call raised
     PyObject* name;       ///< str set by the user, or kept from the function when that is dropped
@@ -61,12 +62,15 @@ struct TaskObject {
     core::Parker* parked;  ///< where the task's thread sleeps in a wait of ours, or null
     TaskTimer* timer;      ///< while it is to be started later, else null
     NativeWork* native;    ///< what runs instead of a call, until it is over; else null
+    Bulk* bulk;            ///< whose item this is until it is over, or whose entry; else null
+    Py_ssize_t index;      ///< of the item in its bulk
     TaskTimes* times;      ///< owned; null unless collection was on when it was queued
     unsigned long thread;  ///< ident of the thread that runs it
     core::WaitList waiters;
     TaskState state;
     bool exception_seen;         ///< somebody fetched it: no report when the task is dropped
     bool lends_slot;             ///< counted in its pool's `lent`: waits in a wait of ours
+    bool stands_for_many;        ///< the entry of a bulk: no task that anybody may see
     std::uint32_t trace_number;  ///< in the latest trace that saw it, else 0; fits into padding
 };
 

@@ -8,6 +8,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "bindings/bulk.hpp"
 #include "bindings/gil_waiters.hpp"
 #include "bindings/gil_words.hpp"
 #include "bindings/pool_type.hpp"
@@ -40,7 +41,7 @@ void count_present_tasks() {
     std::uint32_t queued = 0;
     std::uint32_t running = 0;
     for (const PoolObject* pool = first_active_pool(); pool != nullptr; pool = pool->next_active) {
-        queued += python_tasks(pool->queued);
+        queued += static_cast<std::uint32_t>(count_queued(pool));
         running += python_tasks(pool->running);
     }
     trace_counts().queued.store(queued);

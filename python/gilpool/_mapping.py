@@ -39,6 +39,10 @@ class MappingMixin:
         """Start a fresh task once there is a slot; False if there was none in time."""
         raise NotImplementedError
 
+    def _map(self, function: Callable[[_A], _T], iterable: Iterable[_A], /) -> list[_T]:
+        """Return the results of function(item) in order; raise the first error in that order."""
+        return _core._gather(self.spawn_many(function, iterable))
+
     def apply(
         self,
         function: Callable[..., _T],
@@ -123,7 +127,7 @@ class MappingMixin:
             >>> gilpool.Pool().map(abs, [-1, 2, -3])
             [1, 2, 3]
         """
-        return _core._gather(self.spawn_many(function, iterable))
+        return self._map(function, iterable)
 
     def map_cb(
         self,
