@@ -32,7 +32,7 @@ void add(int (*add_part)(PyObject*), py::module_& module) {
 
 }  // namespace
 
-PYBIND11_MODULE(_core, module) {
+PYBIND11_MODULE(_core_of_main, module) {
     module.doc() = "The native part of gilpool; import gilpool instead.";
     module.attr("__version__") = GILPOOL_VERSION;
     module.attr("gil_words_are_readable") = gb::gil_words_are_readable();
@@ -52,4 +52,14 @@ PYBIND11_MODULE(_core, module) {
     gb::bind_witness_probe(module);
     gb::bind_gil_meter(module);
     gb::bind_trace(module);
+}
+
+/// Workers, queues and hooks belong to the process, and their GIL is the main interpreter's. Said
+/// before pybind11 asks for the GIL, which it does in a way that hangs a subinterpreter.
+PyMODINIT_FUNC PyInit__core() {
+    if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
+        PyErr_SetString(PyExc_ImportError, "gilpool does not support subinterpreters");
+        return nullptr;
+    }
+    return PyInit__core_of_main();
 }
