@@ -193,6 +193,8 @@ class Pool(_core.Pool, Collective, MappingMixin):
             >>> pool.join(timeout=0), pool.join()
             (False, True)
         """
+        if _core.getcurrent() in self._guests:
+            raise RuntimeError("a task cannot join a pool that it takes a slot of")
         members = list(self) if raise_error else []
         emptied = super().join(timeout)
         raise_first_error(members)

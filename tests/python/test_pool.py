@@ -187,6 +187,18 @@ def test_task_cannot_join_its_own_pool() -> None:
     assert pool.spawn(other.join).get() is True
 
 
+def test_a_task_cannot_join_a_pool_that_it_takes_a_slot_of() -> None:
+    pool = gilpool.Pool(2)
+
+    def join_as_a_guest() -> None:
+        pool.add(gilpool.getcurrent())
+        pool.join()
+
+    with pytest.raises(RuntimeError, match="takes a slot of"):
+        gilpool.spawn(join_as_a_guest).get(timeout=30)
+    assert pool.join(30)
+
+
 def test_context_left_normally_joins() -> None:
     with gilpool.Pool() as pool:
         tasks = [pool.spawn(gilpool.sleep, 0.01) for _ in range(5)]
