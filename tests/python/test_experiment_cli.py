@@ -175,9 +175,17 @@ def failure_of(parameters: Parameters | None = None) -> CommandError:
 def real_run(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[subprocess.CompletedProcess[str], Path]:
-    """A real measurement of 300 ms calls, and the picture it left."""
+    """A real measurement of 300 ms calls, and the picture it left.
+
+    A machine whose cores others take for long may miss the bounds, but not three times in a row.
+    """
     picture = tmp_path_factory.mktemp("plot") / "experiment.png"
-    return run_command("--ms", "300", "--json", "--plot", str(picture)), picture
+    for _ in range(3):
+        run = run_command("--ms", "300", "--json", "--plot", str(picture))
+        if run.returncode != 1:
+            break
+        print("tried again, for the bounds were missed:", run.stderr)
+    return run, picture
 
 
 @pytest.fixture(scope="module")
