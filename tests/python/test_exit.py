@@ -124,6 +124,36 @@ def test_spawn_after_exit_began_is_refused_and_answers_stay(run_script: Script) 
     ]
 
 
+def test_exit_needs_no_private_function_of_threading(run_script: Script) -> None:
+    """Without it the hook runs a little later, when the threads of others are over."""
+    result = run_script("""
+        import threading
+        del threading._register_atexit
+        import gilpool, os, time
+        thread = threading.Thread(target=lambda: gilpool.spawn(os.write, 1, b"thread ").join())
+        thread.start()
+        thread.join()
+        gilpool.spawn_later(1000, os.write, 1, b"never")
+        gilpool.Pool(daemon=True).spawn(gilpool.sleep, 1000)
+        pool = gilpool.Pool(1, initializer=int)
+        for n in range(100):
+            pool.spawn(os.write, 1, b".")
+    """)
+
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == "thread " + "." * 100
+
+
+def test_exit_does_not_wait_for_what_is_not_due_yet(run_script: Script) -> None:
+    result = run_script("""
+        import atexit, gilpool
+        late = gilpool.spawn_later(1000, print, "never")
+        atexit.register(lambda: print(type(late.value).__name__))
+    """)
+
+    assert (result.returncode, result.stdout, result.stderr) == (0, "TaskExit\n", "")
+
+
 def test_exit_code_and_error_of_the_script_survive(run_script: Script) -> None:
     result = run_script("""
         import gilpool, sys

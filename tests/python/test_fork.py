@@ -69,6 +69,47 @@ def test_a_task_may_fork(run_script: Script) -> None:
     assert (result.returncode, result.stderr) == (0, "")
 
 
+def test_what_the_parents_tasks_were_given_is_not_destroyed_in_the_child(
+    run_script: Script,
+) -> None:
+    """A thread that does not exist there was using it: a socket would be closed, a file flushed."""
+    result = run_script("""
+        import gc, gilpool, os, threading, warnings
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forking beside threads
+
+        class Given:
+            def __del__(self):
+                os.write(1, b"parent\\n" if os.getpid() == parent else b"child\\n")
+
+        parent = os.getpid()
+        go = threading.Event()
+        pool = gilpool.Pool(initializer=int)
+
+        def use(given):
+            local = Given()
+            go.wait()
+
+        running = [gilpool.spawn(use, Given()), pool.spawn(use, Given())]
+        while "queued" in repr(running):
+            gilpool.sleep(0.001)
+        later = gilpool.spawn_later(1000, id, Given())
+        child = os.fork()
+        if child == 0:
+            told = ["belongs to the parent" in str(task.exception) for task in [*running, later]]
+            del running, later
+            gc.collect()
+            os._exit(told != [True] * 3 or gilpool.spawn(int).get() + pool.spawn(int).get())
+        status = os.waitpid(child, 0)[1]
+        go.set()
+        gilpool.joinall(running, raise_error=True)
+        later.kill()
+        assert status == 0
+    """)
+
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.split() == ["parent"] * 5
+
+
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_multiprocessing_children_use_the_pool(run_script: Script, method: str) -> None:
     """While a task of the parent runs, too: it goes on there, and is nothing to the children."""
