@@ -20,7 +20,8 @@ def test_importing_gilpool_there_is_a_clear_error(run_script: Script, first: str
             try:
                 import gilpool
             except ImportError as error:
-                assert "gilpool does not support subinterpreters" in str(error), error
+                # Newer interpreters may refuse before the module has a say.
+                assert "gilpool" in str(error) and "subinterpreters" in str(error), error
             else:
                 raise SystemError("it was imported")
         ''')
