@@ -79,7 +79,8 @@ def test_without_a_close_look_nothing_brief_is_ruled_out(monkeypatch: pytest.Mon
     monkeypatch.setattr(_core.WitnessProbe, "control_closely", lambda *_: False)
     report = gil.Probe(watch_wakes=False, budget=0.2).report(count_to, 1000)
     assert report.verdict == "inconclusive", report
-    assert "0 of 12 rounds" in report.reason
+    assert "0 of " in report.reason
+    assert report.wins == 0
 
 
 def test_arguments_reach_the_call() -> None:
