@@ -169,13 +169,14 @@ NativeWork::Start start_native(PoolObject* pool, TaskObject* task) {
     task->state = TaskState::running;
     Py_INCREF(as_object(task));
     pool->running.push_back(task);
+    const std::int64_t since = task->native->is_wait() ? trace_wait_is_due() : 0;
     const NativeWork::Start outcome = task->native->start(task->times != nullptr);
     if (outcome != NativeWork::Start::started) {
         pool->running.unlink(task);
         undo_start(pool, task);
         drop_prepared_work(task);
-    } else if (task->native->is_wait()) {
-        trace_wait_begins(task);
+    } else {
+        trace_wait_begins(task, since);
     }
     return outcome;
 }

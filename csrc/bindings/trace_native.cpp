@@ -10,8 +10,8 @@ namespace gilpool::bindings {
 
 namespace {
 
-core::TraceRecord record_for(TraceKind kind, TraceTicket ticket) {
-    core::TraceRecord record = trace_record(kind, trace_now());
+core::TraceRecord record_for(TraceKind kind, std::int64_t begin, TraceTicket ticket) {
+    core::TraceRecord record = trace_record(kind, begin);
     record.number = ticket.number;
     record.name = ticket.name;
     return record;
@@ -24,14 +24,14 @@ namespace detail {
 TraceTicket trace_native_spawned(TaskObject* task) {
     see_to_observer();
     const TraceTicket ticket{new_trace_number(task), trace_names().of(task)};
-    write_trace(record_for(TraceKind::spawned, ticket));
+    write_trace(record_for(TraceKind::spawned, trace_now(), ticket));
     return ticket;
 }
 
-void trace_wait_begins(TaskObject* task) {
+void trace_wait_begins(TaskObject* task, std::int64_t begin) {
     see_to_observer();
     const TraceTicket ticket{new_trace_number(task), trace_names().of(task)};
-    write_trace(record_for(TraceKind::wait_begins, ticket));
+    write_trace(record_for(TraceKind::wait_begins, begin, ticket));
 }
 
 void trace_native_ends(const TaskObject* task, PyObject* exception) {
@@ -47,15 +47,14 @@ void trace_native_ends(const TaskObject* task, PyObject* exception) {
 }  // namespace detail
 
 std::int64_t TracedNativeWork::begin() const {
-    const core::TraceRecord record = record_for(TraceKind::native_begins, ticket_);
+    const core::TraceRecord record = record_for(TraceKind::native_begins, trace_now(), ticket_);
     write_trace(record);
     return record.begin;
 }
 
 void TracedNativeWork::end() const {
-    core::TraceRecord record = record_for(TraceKind::native, ticket_);
-    record.end = record.begin;
-    record.begin = begin_;
+    core::TraceRecord record = record_for(TraceKind::native, begin_, ticket_);
+    record.end = trace_now();
     write_trace(record);
 }
 

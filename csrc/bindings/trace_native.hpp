@@ -21,7 +21,7 @@ struct TraceTicket {
 
 namespace detail {
 TraceTicket trace_native_spawned(TaskObject* task);
-void trace_wait_begins(TaskObject* task);
+void trace_wait_begins(TaskObject* task, std::int64_t begin);
 void trace_native_ends(const TaskObject* task, PyObject* exception);
 }  // namespace detail
 
@@ -30,10 +30,16 @@ inline TraceTicket trace_native_spawned(TaskObject* task) {
     return tracing() ? detail::trace_native_spawned(task) : TraceTicket{};
 }
 
-/// The task waits from now on, without a thread. GIL held.
-inline void trace_wait_begins(TaskObject* task) {
-    if (tracing()) {
-        detail::trace_wait_begins(task);
+/// The time, for a wait that is about to be set going: afterwards is too late, its length counts
+/// from before. 0: no trace.
+inline std::int64_t trace_wait_is_due() {
+    return tracing() ? trace_now() : 0;
+}
+
+/// The task waits since `begin`, without a thread. GIL held.
+inline void trace_wait_begins(TaskObject* task, std::int64_t begin) {
+    if (begin != 0 && tracing()) {
+        detail::trace_wait_begins(task, begin);
     }
 }
 

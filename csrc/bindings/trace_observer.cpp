@@ -10,6 +10,7 @@
 
 #include "bindings/admission.hpp"
 #include "bindings/compat.hpp"
+#include "bindings/cpu_clock.hpp"
 #include "bindings/gil_waiters.hpp"
 #include "bindings/gil_words.hpp"
 #include "bindings/trace_membership.hpp"
@@ -25,11 +26,11 @@ using Thread = core::TraceLog::Thread;
 
 constexpr std::chrono::milliseconds kLookEvery{1};
 /// With thousands of threads a look takes longer; then there are fewer, so that they never take
-/// more of a core than this.
+/// more of a core than this. By the CPU clock: who waited for a core has to look soon, not late.
 constexpr int kMostPercent = 2;
 /// Whether a thread waits for the GIL or for something else takes 10 us to find out; so many are
 /// asked at a look, in turn ...
-constexpr std::size_t kReadingsPerLook = 2;
+constexpr std::size_t kReadingsPerLook = 1;
 /// ... of so many at most.
 constexpr std::size_t kMostDoubtful = 64;
 
@@ -156,13 +157,14 @@ void look(Observer& observer, core::TimePoint when) {
 
 void observe(void* context) {
     Observer& observer = *static_cast<Observer*>(context);
-    core::TimePoint next = core::monotonic_now();
+    std::int64_t cpu = thread_cpu_ns();
     while (!observer.ends.load()) {
         const core::TimePoint begin = core::monotonic_now();
         look(observer, begin);
-        const core::Duration taken = core::monotonic_now() - begin;
-        next = begin + std::max<core::Duration>(kLookEvery, taken * (100 / kMostPercent));
-        observer.parker.park_until(next);
+        const std::int64_t cpu_before = std::exchange(cpu, thread_cpu_ns());
+        const std::chrono::nanoseconds used(cpu - cpu_before);
+        observer.parker.park_until(
+            begin + std::max<core::Duration>(kLookEvery, used * (100 / kMostPercent)));
     }
 }
 

@@ -31,8 +31,8 @@ def trace(path: str | os.PathLike[str]) -> Trace:
     ``held_us``, ``released_us``, ``cpu_us``; and the ``outcome``. Waits of gilpool's own
     (``sleep``, ``get``, ``join`` ...) and the wait for a task's turn are stamped exactly; what
     other code does with the GIL is seen by a native thread that looks once a millisecond
-    (``sampled``), so it is null for tasks that no look fell into, and where for more than a tenth
-    of the task a busy machine left more than 10 ms between two looks. The CPU clock is not read for
+    (``sampled``), so it is null for tasks that no look fell into; where a busy machine left more
+    than 10 ms between two looks, that time is ``unseen_us``. The CPU clock is not read for
     tasks shorter than 50 us, nor, because that costs time, twice within 50 us: ``cpu_us`` is null
     where no reading was close enough to be right within a tenth of the task.
 

@@ -60,7 +60,7 @@ class _Text:
 
     def wait(self, wait: Wait) -> str:
         """Begin and end of what may overlap anything, and belongs to no thread."""
-        head = f'{{"name":{self.quoted(wait.name)},"cat":"wait","id":{wait.number}'
+        head = f'{{"name":{self.quoted(wait.name)},"cat":"wait","id":"{wait.number:#x}"'
         tail = f'"pid":{self._pid},"tid":{self._native_ids[wait.spawner]}'
         args = f'"task":{wait.number},"outcome":"{wait.outcome}"'
         return (
@@ -195,16 +195,18 @@ def _add_run(track: list[Entry], text: _Text, tid: int, run: Run) -> None:
 
 def _task_args(run: Run, start: int) -> str:
     """What is not known is null: the halves of a task that no look fell into, for one."""
-    waited, held, released = run.begin - start, "null", "null"
+    waited, held, released, unseen = run.begin - start, "null", "null", ""
     if run.spans:
-        waited += run.spent("waiting")
-        if not run.blind:
-            held, released = _us(run.spent("held")), _us(run.spent("released"))
+        within, had, went_without = run.spent("waiting"), run.spent("held"), run.spent("released")
+        waited += within
+        held, released = _us(had), _us(went_without)
+        rest = run.end - run.begin - within - had - went_without
+        unseen = f',"unseen_us":{_us(rest)}' if rest else ""
     queued = "null" if run.spawned is None else _us(max(0, start - run.spawned))
     cpu = "null" if run.cpu is None else _us(run.cpu)
     return (
         f'"task":{run.number},"queued_us":{queued},"gil_wait_us":{_us(waited)},"held_us":{held},'
-        f'"released_us":{released},"cpu_us":{cpu},"outcome":"{run.outcome}"'
+        f'"released_us":{released}{unseen},"cpu_us":{cpu},"outcome":"{run.outcome}"'
     )
 
 

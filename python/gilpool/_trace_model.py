@@ -41,9 +41,7 @@ class Run:
     spawned: int | None = None
     spawner: int | None = None
     spans: list[Span] = field(default_factory=list)
-    """The call from begin to end without gaps; empty where nothing is known."""
-    blind: bool = False
-    """The looks were too rare: `spans` are what the thread stamped, and not all of the call."""
+    """The call from begin to end, less what nobody saw; empty where nothing is known."""
 
     @property
     def start(self) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import bisect
 import itertools
 import struct
+from collections.abc import Iterator
 from typing import Any, Final
 
 from gilpool._trace_model import Counters, GilState, Moment, Recording, Run, Span, Wait
@@ -42,8 +43,6 @@ _SEEN_STATES: Final[tuple[GilState, ...]] = ("held", "held", "released", "waitin
 LONGEST_GAP: Final = 10_000_000
 """Nanoseconds between two looks beyond which nothing is known of the time between them: the machine
 was so busy that the observer had no CPU."""
-MOST_BLIND: Final = 0.1
-"""Share of a task that may lie in such gaps without making what is said of it wrong."""
 
 
 class _Looks:
@@ -67,15 +66,23 @@ class _Looks:
         for changes in self._changes.values():
             changes.sort()
 
-    def blind(self, begin: int, end: int) -> int:
-        """How much of that time lies in gaps."""
-        total = 0
-        for index in range(bisect.bisect_right(self._gap_ends, begin), len(self._gaps)):
+    def without_gaps(self, spans: list[Span]) -> list[Span]:
+        """The spans less what lies in gaps."""
+        if not self._gaps or not spans:
+            return spans
+        return [piece for span in spans for piece in self._less_gaps(span)]
+
+    def _less_gaps(self, span: Span) -> Iterator[Span]:
+        since = span.begin
+        for index in range(bisect.bisect_right(self._gap_ends, span.begin), len(self._gaps)):
             before, after = self._gaps[index]
-            if before >= end:
+            if before >= span.end:
                 break
-            total += min(after, end) - max(before, begin)
-        return total
+            if before > since:
+                yield Span(since, before, span.state, span.sampled)
+            since = after
+        if since < span.end:
+            yield Span(since, span.end, span.state, span.sampled)
 
     def spans(self, thread: int, begin: int, end: int) -> list[Span]:
         """What the looks within say; a change lies in the middle between two looks."""
@@ -203,29 +210,25 @@ class _Records:
         """The run from begin to end: what its thread stamped, and what was seen in between."""
         stamped = self._releases.get(run.thread)
         own = _within(stamped, run) if stamped else []
+        if not own:
+            seen = self._looks.spans(run.thread, run.begin, run.end)
+            return self._looks.without_gaps(seen)
         spans: list[Span] = []
-        blind = 0
         since = run.begin
         for let_go, wanted, got in own:
             spans += self._between_stamps(run.thread, since, let_go)
-            blind += self._looks.blind(since, let_go)
             spans.append(Span(let_go, wanted, "released", False))
             since = min(got, run.end)
             if since > wanted:
                 spans.append(Span(wanted, since, "waiting", False))
-        blind += self._looks.blind(since, run.end)
-        if blind > MOST_BLIND * (run.end - run.begin):
-            run.blind = True
-            return [span for span in spans if not span.sampled and span.state != "held"]
-        if own:
-            return spans + self._between_stamps(run.thread, since, run.end)
-        return self._looks.spans(run.thread, run.begin, run.end)
+        return spans + self._between_stamps(run.thread, since, run.end)
 
     def _between_stamps(self, thread: int, begin: int, end: int) -> list[Span]:
         """There the thread had the GIL at both ends at least."""
         if end <= begin:
             return []
-        return self._looks.spans(thread, begin, end) or [Span(begin, end, "held", False)]
+        seen = self._looks.spans(thread, begin, end) or [Span(begin, end, "held", False)]
+        return self._looks.without_gaps(seen)
 
     def _finish_native(self) -> None:
         recording = self._recording

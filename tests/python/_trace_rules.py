@@ -30,6 +30,7 @@ _REQUIRED = {
 }
 
 
+SEEN = ("gil_wait_us", "held_us", "released_us")
 OUTCOMES = ("returned", "raised", "killed", "unfinished")
 
 
@@ -191,7 +192,7 @@ def _check_tasks(trace: Trace) -> None:
         )
         assert abs(ns(args["gil_wait_us"]) - waited) <= 2, (task, args)
         if args["held_us"] is not None:
-            parts = (args["gil_wait_us"], args["held_us"], args["released_us"])
+            parts = (*(args[name] for name in SEEN), args.get("unseen_us", 0))
             assert abs(sum(map(ns, parts)) - (task.end - task.begin)) <= 3, (task, args)
     for native in trace.native:
         assert native.args["outcome"] in (*OUTCOMES, "ran")
@@ -251,8 +252,8 @@ def _check_async(trace: Trace, events: list[Event]) -> None:
         assert begin["name"] == end["name"]
         assert begin["cat"] == "wait"
         assert begin["ts"] <= end["ts"]
-        assert begin["args"]["task"] == begin["id"]
-        assert begin["id"] not in numbers, "a task has two slices"
+        assert begin["args"]["task"] == int(begin["id"], 16)
+        assert begin["args"]["task"] not in numbers, "a task has two slices"
         assert begin["args"]["outcome"] in OUTCOMES
         times = ns(begin["ts"]), ns(end["ts"])
         wait = Slice(begin["name"], *times, begin["tid"], begin["cat"], begin["args"])

@@ -39,6 +39,8 @@ class TaskSlice:
     gil_wait: float | None
     held: float | None
     released: float | None
+    unseen: float
+    """Of a task that was looked at otherwise."""
     cpu: float | None
     outcome: str
 
@@ -56,7 +58,7 @@ class Lane:
         unseen = [
             Stretch(task.begin, task.end, "released" if task.native else "unseen")
             for task in self.tasks
-            if task.held is None
+            if task.held is None or task.unseen
         ]
         return sorted(self.gil + unseen, key=lambda stretch: stretch.begin)
 
@@ -102,8 +104,8 @@ def _understand(document: dict[str, Any]) -> TraceFile:
     program = ""
     lanes: dict[int, Lane] = defaultdict(lambda: Lane(""))
     counters: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    waits: dict[int, dict[str, Any]] = {}
-    ends: dict[int, float] = {}
+    waits: dict[str, dict[str, Any]] = {}
+    ends: dict[str, float] = {}
     for event in document["traceEvents"]:
         phase = event["ph"]
         if phase == "X":
@@ -146,6 +148,7 @@ def _wait(event: dict[str, Any], end: float, zero: float) -> TaskSlice:
         gil_wait=None,
         held=None,
         released=None,
+        unseen=0.0,
         cpu=None,
         outcome=event["args"]["outcome"],
     )
@@ -174,6 +177,7 @@ def _add_slice(lanes: dict[int, Lane], event: dict[str, Any], zero: float) -> No
                 gil_wait=seconds("gil_wait_us"),
                 held=seconds("held_us"),
                 released=seconds("released_us"),
+                unseen=args.get("unseen_us", 0.0) / 1e6,
                 cpu=seconds("cpu_us"),
                 outcome=args["outcome"],
             )

@@ -63,7 +63,8 @@ class Probe:
         sample: whether to estimate `released` and `longest_hold`, which takes another 20 ms with
             short calls that release, on a busy machine up to 2 s.
         watch_wakes: whether to ask the kernel if the waiting thread was woken, which shows brief
-            releases too (Linux).
+            releases too (Linux). Else another thread looks closely for those, on a core of its own,
+            before it is said that a call holds.
 
     Raises:
         ValueError: `budget` is not a positive number, or `warmup` is negative.
