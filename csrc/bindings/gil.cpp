@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "bindings/compat.hpp"
+#include "bindings/departure.hpp"
 #include "bindings/runner.hpp"
 #include "bindings/task_run.hpp"
 #include "bindings/task_storage.hpp"
@@ -44,6 +45,10 @@ void WorkerThreadState::detach() {
 void WorkerThreadState::destroy() {
     // Past finalization there is nothing to give back: the interpreter has freed what it had.
     if (t_kept.state == nullptr || interpreter_is_finalizing() || !Py_IsInitialized()) {
+        return;
+    }
+    const Departure departure;
+    if (interpreter_is_finalizing()) {
         return;
     }
     PyEval_RestoreThread(t_kept.state);

@@ -5,6 +5,7 @@
 
 #include "bindings/compat.hpp"
 #include "bindings/crew.hpp"
+#include "bindings/departure.hpp"
 #include "bindings/gil.hpp"
 #include "bindings/native_work.hpp"
 #include "bindings/pool_type.hpp"
@@ -107,6 +108,7 @@ PyObject* after_fork_in_child(PyObject*, PyObject*) {
     set_main_thread(PyThread_get_thread_ident());
     forget_trace();
     reset_scheduler();
+    forget_departures();
     forget_native_work();
     fail_inherited_timers();
     fail_inherited_tasks();

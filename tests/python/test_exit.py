@@ -3,6 +3,7 @@
 Each script runs in a process of its own, with warnings as errors and a hard time limit.
 """
 
+import resource
 import time
 
 import pytest
@@ -205,6 +206,34 @@ def test_exit_is_clean_time_and_again(run_script: Script, daemon: bool) -> None:
     for _ in range(10):
         result = run_script(SPAWN_AND_FALL_OFF.format(daemon=daemon, seconds=0.05))
         assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_thousands_of_idle_threads_end_in_turn(run_script: Script) -> None:
+    """All asking for the GIL at once they would take twenty times the CPU that their lives took;
+    in turn it is about once. CPU time, to which other processes do not add."""
+
+    def used_by_children() -> float:
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return usage.ru_utime + usage.ru_stime
+
+    before = used_by_children()
+    result = run_script(
+        """
+        import time
+        import gilpool
+        pool = gilpool.Pool()
+        begin = time.process_time()
+        for _ in range(3000):
+            pool.spawn(time.sleep, 0.5)
+        pool.join()
+        end = time.process_time()
+        print(end, end - begin)
+        """,
+        timeout=120,
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    until_exit, lives = map(float, result.stdout.split())
+    assert used_by_children() - before - until_exit < 4 * lives
 
 
 def test_importing_starts_no_thread(run_script: Script) -> None:
