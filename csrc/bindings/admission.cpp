@@ -1,4 +1,4 @@
-// bindings/admission.cpp: the spare's way in, and the runner's way out.
+// bindings/admission.cpp: the spare's way in; the runner's way out is in runner_role.cpp.
 //
 // Taking over: the spare begins a new term. Runners of older terms are not active: they block, or
 // wait for the GIL behind the new one, which cannot be told apart and need not be. A runner that
@@ -27,7 +27,6 @@ AdmissionState g_admission;
 namespace {
 
 using std::chrono::microseconds;
-using std::chrono::milliseconds;
 using std::chrono::nanoseconds;
 
 /// A runner that wants to keep the GIL is forced off it after CPython's switch interval of 5 ms, so
@@ -35,7 +34,6 @@ using std::chrono::nanoseconds;
 /// that come back reads as a computing runner: 0.75 instead of 0.89 of the best pool on mixed
 /// tasks.
 constexpr microseconds kForcedAfter{4'500};
-constexpr milliseconds kSwitchInterval{5};
 /// A spare that waited this long among workers that come back from blocking was one contender more
 /// for a GIL that is used up; so the next one lets as much time pass before it asks. With 0.1 ms
 /// waits (0.96 -> 1.01 of the best pool) fewer threads do the same work; four times the wait, up to
@@ -50,26 +48,11 @@ constexpr int kLooksForWaiter = 3;
 /// round trip by sleeping and waking takes 40-60 us, so longer spins cannot win.
 constexpr microseconds kSpin{20};
 
-// --- GIL
-std::uint64_t g_term = 1;
-std::uint64_t g_tasks_begun = 0;
-
 // --- the spare's own
 constinit thread_local std::int64_t t_gil_wait_ns = 0;
 nanoseconds g_pause{0};  ///< what the next spare waits before it asks for the GIL
 SpinHabit g_idle_habit;
 SpinHabit g_gil_habit;
-
-void note_progress(core::TimePoint now) {
-    g_admission.last_progress.store(ticks(now), std::memory_order_relaxed);
-}
-
-/// True if the spare has waited for the GIL for longer than a forced switch takes: then C code
-/// keeps it that never looks whether somebody wants it.
-bool spare_waits_in_vain(core::TimePoint now) {
-    const core::TimePoint::rep since = g_admission.spare_asks_since.load(std::memory_order_relaxed);
-    return since != 0 && ticks(now) - since > core::TimePoint::duration(kSwitchInterval).count();
-}
 
 /// The spare has the GIL, and another runner is believed active. True if that one wants to go on;
 /// then the GIL has been handed back.
@@ -125,8 +108,8 @@ bool intrudes(Chance chance, nanoseconds waited) {
 
 /// The spare, with the GIL, becomes the one active runner.
 void take_over(Runner* runner) {
-    ++g_term;
-    runner->term = g_term;
+    ++g_admission.term;
+    runner->term = g_admission.term;
     g_admission.active.store(1);
     note_progress(core::monotonic_now());
     g_admission.spare_exists.store(false);
@@ -218,83 +201,12 @@ bool come_in() {
     }
 }
 
-void begin_task(Runner* runner) {
-    runner->task.store(++g_tasks_begun, std::memory_order_relaxed);
-    list_runner(runner);
-}
-
-bool is_active(const Runner* runner) {
-    return runner->term == g_term;
-}
-
-bool goes_on_after_task(Runner* runner) {
-    runner->task.store(0, std::memory_order_relaxed);
-    g_admission.admissions.store(0, std::memory_order_relaxed);
-    const bool looks_at_clock = runner->clock.is_due();
-    const core::TimePoint now = looks_at_clock ? runner->clock.read() : core::TimePoint{};
-    if (looks_at_clock) {
-        note_progress(now);
-    }
-    const bool tasks_block = g_admission.mode.tasks_block();
-    const bool was_active = runner->term == g_term;
-    const int others = g_admission.active.load(std::memory_order_relaxed) - (was_active ? 1 : 0);
-    if (others > 0 && !tasks_block) {
-        ++g_admission.counters.parked;
-        return false;
-    }
-    if (!was_active) {
-        runner->term = g_term;
-        g_admission.active.store(others + 1);
-        ++g_admission.counters.continued;
-        restart_courtesy_clock();
-    }
-    if (tasks_block || (looks_at_clock && wakeups_are_overdue(now))) {
-        wake_collected();
-    }
-    if (looks_at_clock && was_active && work_is_queued()) {
-        if (!tasks_block) {
-            offer_gil_between_tasks(now);
-        } else if (spare_waits_in_vain(now)) {
-            offer_gil_to_waiters(now);
-        }
-        // Meanwhile a spare may have taken over; two that compute would only take turns.
-        if (runner->term != g_term && !g_admission.mode.tasks_block() &&
-            g_admission.active.load() > 0) {
-            ++g_admission.counters.parked;
-            return false;
-        }
-    }
-    return true;
-}
-
-void step_down(Runner* runner) {
-    if (runner->term == g_term) {
-        g_admission.active.store(g_admission.active.load(std::memory_order_relaxed) - 1);
-    }
-    runner->term = 0;
-    runner->task.store(0, std::memory_order_relaxed);
-}
-
-void lend_runner_role() {
-    if (!is_runner_thread()) {
-        return;
-    }
-    Runner* const runner = own_runner();
-    if (runner->term == g_term) {
-        g_admission.active.store(g_admission.active.load(std::memory_order_relaxed) - 1);
-        runner->term = 0;
-        if (work_is_queued()) {
-            hurry_spare();
-        }
-    }
-}
-
 void reset_admission() {
     g_admission.spare_exists.store(false);
     g_admission.spare_naps.store(false);
     g_admission.work_queued.store(false);
     g_admission.active.store(0);
-    ++g_term;
+    ++g_admission.term;
     g_admission.admissions.store(0);
     g_admission.mode.reset();
     new (&g_admission.nap) core::Parker;  // whoever napped in it does not exist here
@@ -303,10 +215,6 @@ void reset_admission() {
     if (is_runner_thread()) {
         own_runner()->slot = -1;
     }
-}
-
-int active_runners() {
-    return g_admission.active.load(std::memory_order_relaxed);
 }
 
 std::int64_t last_gil_wait_ns() {

@@ -1,9 +1,10 @@
-// bindings/admission_state.hpp: what the two halves of admission share: admission.cpp, which lets
-// runners in and out with the GIL held, and chance.cpp, in which the spare looks about without it.
-// Nobody else includes this.
+// bindings/admission_state.hpp: what the parts of admission share: admission.cpp and
+// runner_role.cpp, which let runners in and out with the GIL held, and chance.cpp, in which the
+// spare looks about without it. Nobody else includes this.
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 
 #include "bindings/admission.hpp"
 #include "bindings/mode.hpp"
@@ -13,6 +14,7 @@
 namespace gilpool::bindings {
 
 struct AdmissionState {
+    std::uint64_t term = 1;  ///< of the latest runner that took over; GIL
     std::atomic<bool> work_queued{false};
     std::atomic<bool> spare_exists{false};
     std::atomic<int> active{0};  ///< runners of the present term; written under the GIL
@@ -32,6 +34,10 @@ extern AdmissionState g_admission;
 
 inline core::TimePoint::rep ticks(core::TimePoint when) {
     return when.time_since_epoch().count();
+}
+
+inline void note_progress(core::TimePoint now) {
+    g_admission.last_progress.store(ticks(now), std::memory_order_relaxed);
 }
 
 }  // namespace gilpool::bindings

@@ -36,7 +36,7 @@ struct Bulk {
     Py_ssize_t count;
     Py_ssize_t left;           ///< items that are not over
     PyObject* results;         ///< the list for the mapper; null: nobody wants it (any more)
-    std::uintptr_t* outcomes;  ///< what is in it until it is complete, see bulk.cpp
+    std::uintptr_t* outcomes;  ///< what is in it until it is complete, see bulk_outcomes.hpp
     Py_ssize_t awaited;        ///< the item that the mapper waits for, or -1: for all of them
     bool even;                 ///< every outcome up to now is a value
     core::WaitList mapper;
@@ -48,10 +48,6 @@ struct Bulk {
 /// an exception set. end_bulk() must follow.
 Bulk* new_bulk(PyObject* function, PyObject* iterable);
 
-/// Gives `count` more items a slot each, free or not, and queues them; false if no thread can be
-/// had: then nothing has changed.
-bool allow_items(PoolObject* pool, Bulk* bulk, Py_ssize_t count);
-
 /// Waits, GIL released, for the results and returns the list of them; or raises the first error in
 /// their order as soon as all items before it are over, or what ends the wait.
 PyObject* bulk_results(Bulk* bulk);
@@ -60,6 +56,10 @@ PyObject* bulk_results(Bulk* bulk);
 void end_bulk(Bulk* bulk);
 
 // --- the queue's part ---
+
+/// Gives `count` more items a slot each, free or not, and queues them; false if no thread can be
+/// had: then nothing has changed.
+bool allow_items(PoolObject* pool, Bulk* bulk, Py_ssize_t count);
 
 /// Whether the first of a queue that is not empty is a Task, or one for the next item is at hand.
 /// False: to have one at hand now, memory was allocated, which may have run any code; the caller

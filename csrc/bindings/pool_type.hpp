@@ -138,6 +138,9 @@ void adopt(PoolObject* pool, TaskObject* task);
 /// Takes a queued task out of its pool's queue and passes the queue's reference on.
 void unqueue(TaskObject* task);
 
+/// Has to follow when a task has been taken out of its pool's queue, and not in order to run.
+void note_unqueued(const TaskObject* task);
+
 /// Bookkeeping of a task that has ended: it has been unlinked from queue or running list already.
 void task_left_pool(PoolObject* pool);
 

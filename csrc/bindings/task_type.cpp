@@ -3,15 +3,11 @@
 
 #include <structmember.h>
 
-#include <algorithm>
 #include <cstddef>
-#include <limits>
 #include <new>
 
 #include "bindings/compat.hpp"
 #include "bindings/errors.hpp"
-#include "bindings/kernel_type.hpp"
-#include "bindings/native_work.hpp"
 #include "bindings/pool_type.hpp"
 #include "bindings/task_kill.hpp"
 #include "bindings/task_methods.hpp"
@@ -23,58 +19,6 @@ PyTypeObject* task_type = nullptr;
 Py_ssize_t live_tasks = 0;
 
 namespace {
-
-/// What a call is named after: the function's qualified name, else its repr. New reference or null.
-PyObject* name_of(PyObject* function) {
-    if (PyMethod_Check(function)) {
-        function = PyMethod_GET_FUNCTION(function);
-    }
-    if (PyFunction_Check(function)) {  // without the price of an attribute look-up
-        return Py_NewRef(reinterpret_cast<PyFunctionObject*>(function)->func_qualname);
-    }
-    PyObject* const name = PyObject_GetAttrString(function, "__qualname__");
-    if (name != nullptr && PyUnicode_Check(name)) {
-        return name;
-    }
-    Py_XDECREF(name);
-    PyErr_Clear();
-    return PyObject_Repr(function);
-}
-
-/// Keeps, for the time after the call is dropped, what the task is named after.
-void keep_name(TaskObject* task) {
-    if (task->name != nullptr) {
-        return;
-    }
-    if (PyCFunction_Check(task->function)) {  // its name outlives it, and costs nothing to remember
-        task->static_name = reinterpret_cast<PyCFunctionObject*>(task->function)->m_ml->ml_name;
-        return;
-    }
-    if (Py_TYPE(task->function) == kernel_type) {
-        task->static_name = kernel_name(task->function);
-        return;
-    }
-    task->name = name_of(task->function);
-    if (task->name == nullptr) {
-        PyErr_Clear();
-    }
-}
-
-/// Room for `count` arguments behind the callee's slot: in the task, or in a block when it is too
-/// small.
-PyObject** room_for(TaskObject* task, Py_ssize_t count) {
-    if (count <= kInlineArguments) {
-        return task->inline_arguments;
-    }
-    if (count > std::numeric_limits<std::int32_t>::max()) {
-        return nullptr;
-    }
-    auto* const block = static_cast<PyObject**>(
-        PyMem_Malloc(sizeof(PyObject*) * (static_cast<std::size_t>(count) + 1)));
-    return block != nullptr ? block + 1 : nullptr;
-}
-
-// --- life ---
 
 /// Task(function, /, *args, **kwargs)
 PyObject* task_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
@@ -263,16 +207,7 @@ TaskObject* new_task(PyTypeObject* type, PyObject* function, PyObject* const* ar
         return nullptr;
     }
     ++live_tasks;
-    const Py_ssize_t keywords = keyword_names != nullptr ? PyTuple_GET_SIZE(keyword_names) : 0;
-    const Py_ssize_t count = positional + keywords;
-    task->arguments = room_for(task, count);
-    task->positional = task->arguments != nullptr ? static_cast<std::int32_t>(positional) : 0;
-    task->keywords = task->arguments != nullptr ? static_cast<std::int32_t>(keywords) : 0;
-    for (Py_ssize_t i = 0; i < task->positional + task->keywords; ++i) {
-        task->arguments[i] = Py_NewRef(arguments[i]);
-    }
-    task->function = Py_NewRef(function);
-    task->keyword_names = Py_XNewRef(keyword_names);
+    const bool stored = store_call(task, function, arguments, positional, keyword_names);
     task->value = nullptr;
     task->exception = nullptr;
     task->name = nullptr;
@@ -297,56 +232,12 @@ TaskObject* new_task(PyTypeObject* type, PyObject* function, PyObject* const* ar
     task->lends_slot = false;
     task->stands_for_many = false;
     task->trace_number = 0;
-    if (task->arguments == nullptr) {
+    if (!stored) {
         Py_DECREF(as_object(task));
         PyErr_NoMemory();
         return nullptr;
     }
     return task;
-}
-
-void drop_call(TaskObject* task) {
-    if (task->function == nullptr) {
-        return;
-    }
-    keep_name(task);
-    drop_prepared_work(task);
-    // Emptied before any destructor runs, which may look at the task.
-    PyObject* const function = task->function;
-    PyObject** const arguments = task->arguments;
-    PyObject* const names = task->keyword_names;
-    PyObject* const context = task->context;
-    const Py_ssize_t count = task->positional + task->keywords;
-    PyObject* inline_copy[kInlineArguments];
-    const bool is_inline = arguments == task->inline_arguments;
-    if (is_inline) {
-        std::copy_n(arguments, count, inline_copy);
-    }
-    task->function = nullptr;
-    task->arguments = task->inline_arguments;
-    task->keyword_names = nullptr;
-    task->context = nullptr;
-    task->positional = 0;
-    task->keywords = 0;
-    for (Py_ssize_t i = 0; i < count; ++i) {
-        Py_DECREF(is_inline ? inline_copy[i] : arguments[i]);
-    }
-    if (!is_inline && arguments != nullptr) {
-        PyMem_Free(arguments - 1);
-    }
-    Py_DECREF(function);
-    Py_XDECREF(names);
-    Py_XDECREF(context);
-}
-
-PyObject* task_name(TaskObject* task) {
-    if (task->name != nullptr) {
-        return Py_NewRef(task->name);
-    }
-    if (task->function != nullptr) {
-        return name_of(task->function);
-    }
-    return PyUnicode_FromString(task->static_name != nullptr ? task->static_name : "?");
 }
 
 }  // namespace gilpool::bindings

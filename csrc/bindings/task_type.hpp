@@ -94,6 +94,11 @@ int add_task_type(PyObject* module);
 TaskObject* new_task(PyTypeObject* type, PyObject* function, PyObject* const* arguments,
                      Py_ssize_t positional, PyObject* keyword_names);
 
+/// Gives an untracked task its call. False if there is no room for so many arguments: then it has
+/// none, and there is no exception.
+bool store_call(TaskObject* task, PyObject* function, PyObject* const* arguments,
+                Py_ssize_t positional, PyObject* keyword_names);
+
 /// Drops function and arguments, keeping the name. May run any destructor.
 void drop_call(TaskObject* task);
 

@@ -1,0 +1,102 @@
+// bindings/runner_role.cpp: what a runner does between two tasks, and how its role ends.
+#include <chrono>
+
+#include "bindings/admission.hpp"
+#include "bindings/admission_state.hpp"
+#include "bindings/computing.hpp"
+#include "bindings/courtesy.hpp"
+#include "bindings/wakeups.hpp"
+
+namespace gilpool::bindings {
+
+namespace {
+
+constexpr std::chrono::milliseconds kSwitchInterval{5};
+
+std::uint64_t g_tasks_begun = 0;  // GIL
+
+/// True if the spare has waited for the GIL for longer than a forced switch takes: then C code
+/// keeps it that never looks whether somebody wants it.
+bool spare_waits_in_vain(core::TimePoint now) {
+    const core::TimePoint::rep since = g_admission.spare_asks_since.load(std::memory_order_relaxed);
+    return since != 0 && ticks(now) - since > core::TimePoint::duration(kSwitchInterval).count();
+}
+
+}  // namespace
+
+void begin_task(Runner* runner) {
+    runner->task.store(++g_tasks_begun, std::memory_order_relaxed);
+    list_runner(runner);
+}
+
+bool is_active(const Runner* runner) {
+    return runner->term == g_admission.term;
+}
+
+bool goes_on_after_task(Runner* runner) {
+    runner->task.store(0, std::memory_order_relaxed);
+    g_admission.admissions.store(0, std::memory_order_relaxed);
+    const bool looks_at_clock = runner->clock.is_due();
+    const core::TimePoint now = looks_at_clock ? runner->clock.read() : core::TimePoint{};
+    if (looks_at_clock) {
+        note_progress(now);
+    }
+    const bool tasks_block = g_admission.mode.tasks_block();
+    const bool was_active = runner->term == g_admission.term;
+    const int others = g_admission.active.load(std::memory_order_relaxed) - (was_active ? 1 : 0);
+    if (others > 0 && !tasks_block) {
+        ++g_admission.counters.parked;
+        return false;
+    }
+    if (!was_active) {
+        runner->term = g_admission.term;
+        g_admission.active.store(others + 1);
+        ++g_admission.counters.continued;
+        restart_courtesy_clock();
+    }
+    if (tasks_block || (looks_at_clock && wakeups_are_overdue(now))) {
+        wake_collected();
+    }
+    if (looks_at_clock && was_active && work_is_queued()) {
+        if (!tasks_block) {
+            offer_gil_between_tasks(now);
+        } else if (spare_waits_in_vain(now)) {
+            offer_gil_to_waiters(now);
+        }
+        // Meanwhile a spare may have taken over; two that compute would only take turns.
+        if (runner->term != g_admission.term && !g_admission.mode.tasks_block() &&
+            g_admission.active.load() > 0) {
+            ++g_admission.counters.parked;
+            return false;
+        }
+    }
+    return true;
+}
+
+void step_down(Runner* runner) {
+    if (runner->term == g_admission.term) {
+        g_admission.active.store(g_admission.active.load(std::memory_order_relaxed) - 1);
+    }
+    runner->term = 0;
+    runner->task.store(0, std::memory_order_relaxed);
+}
+
+void lend_runner_role() {
+    if (!is_runner_thread()) {
+        return;
+    }
+    Runner* const runner = own_runner();
+    if (runner->term == g_admission.term) {
+        g_admission.active.store(g_admission.active.load(std::memory_order_relaxed) - 1);
+        runner->term = 0;
+        if (work_is_queued()) {
+            hurry_spare();
+        }
+    }
+}
+
+int active_runners() {
+    return g_admission.active.load(std::memory_order_relaxed);
+}
+
+}  // namespace gilpool::bindings
