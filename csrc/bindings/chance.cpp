@@ -26,17 +26,14 @@ constexpr microseconds kShortestNap{30};
 constexpr milliseconds kForeignFor{6};
 /// Nobody finishes a task for this long: one more runner; for twice as long: the next one ...
 constexpr milliseconds kAdmitAfter{20};
-/// The same while tasks compute off the GIL on all cores: another one gets no more done, and where
-/// each takes 20 ms they would become more and more.
-constexpr milliseconds kAdmitBesideComputing{100};
 constexpr int kMostDoublings = 6;
 
-bool head_waits_too_long(core::TimePoint now, core::TimePoint since, milliseconds patience) {
+bool head_waits_too_long(core::TimePoint now, core::TimePoint since) {
     const core::TimePoint::rep begin =
         std::max(g_admission.last_progress.load(std::memory_order_relaxed), ticks(since));
     const int doublings =
         std::min(g_admission.admissions.load(std::memory_order_relaxed), kMostDoublings);
-    return ticks(now) - begin > core::TimePoint::duration(patience * (1 << doublings)).count();
+    return ticks(now) - begin > core::TimePoint::duration(kAdmitAfter * (1 << doublings)).count();
 }
 
 /// What a look at the GIL found.
@@ -70,11 +67,10 @@ Chance await_chance(core::TimePoint since) {
         if (g_admission.active.load() == 0) {
             return Chance::at_gil;
         }
-        const bool all_compute = cores_are_taken(now);
-        if (head_waits_too_long(now, since, all_compute ? kAdmitBesideComputing : kAdmitAfter)) {
+        if (head_waits_too_long(now, since)) {
             return Chance::admitted;
         }
-        if (all_compute) {
+        if (cores_are_taken(now)) {
             ++g_admission.counters.throttled;
         } else if (!gil_words_are_readable()) {
             return Chance::at_gil;

@@ -24,8 +24,6 @@ constexpr std::chrono::microseconds kShortestSample{100};
 constexpr std::chrono::microseconds kLookEvery{500};
 /// Computing threads on an overloaded machine get less than a core; sleepers use less than this.
 constexpr int kComputingPercent = 30;
-/// However many threads share the cores: who adds another one would only make the shares smaller.
-constexpr int kCoresTakenPercent = 80;
 
 std::array<std::atomic<Runner*>, kSlots> g_slots{};
 unsigned g_next_slot = 0;  // GIL
@@ -48,29 +46,27 @@ std::int64_t cpu_ns(const Runner* runner) {
     return time.tv_sec * std::int64_t{1'000'000'000} + time.tv_nsec;
 }
 
-/// How much of a core, in percent, the runner used between the last sample of its present task and
-/// this one.
-int percent_of_core(Runner* runner, core::TimePoint now) {
+/// Whether the runner computed between the last sample of its present task and this one.
+bool computes(Runner* runner, core::TimePoint now) {
     const std::uint64_t task = runner->task.load(std::memory_order_relaxed);
     if (task == 0) {
-        return 0;
+        return false;
     }
     if (runner->sampled_task == task && now - runner->sampled_at < kShortestSample) {
-        return runner->percent_of_core;
+        return runner->was_computing;
     }
     const std::int64_t cpu = cpu_ns(runner);
     if (runner->sampled_task == task) {
         const auto wall = std::chrono::nanoseconds(now - runner->sampled_at).count();
-        const std::int64_t percent = cpu >= 0 ? (cpu - runner->sampled_cpu_ns) * 100 / wall : 0;
-        runner->percent_of_core = static_cast<int>(std::clamp<std::int64_t>(percent, 0, 100));
-        runner->was_computing = runner->percent_of_core >= kComputingPercent;
+        runner->was_computing =
+            cpu >= 0 && (cpu - runner->sampled_cpu_ns) * 100 >= wall * kComputingPercent;
     }
     // A worker that computed all through its last task most likely does so in the next: its first
     // sample keeps the old judgement.
     runner->sampled_task = task;
     runner->sampled_at = now;
     runner->sampled_cpu_ns = cpu;
-    return runner->percent_of_core;
+    return runner->was_computing;
 }
 
 }  // namespace
@@ -105,14 +101,11 @@ bool cores_are_taken(core::TimePoint now) {
     }
     looked_at = now;
     int computing = 0;
-    int used_percent = 0;
     for (const std::atomic<Runner*>& slot : g_slots) {
         Runner* const runner = slot.load(std::memory_order_relaxed);
-        const int percent = runner != nullptr ? percent_of_core(runner, now) : 0;
-        computing += percent >= kComputingPercent ? 1 : 0;
-        used_percent += percent;
+        computing += runner != nullptr && computes(runner, now) ? 1 : 0;
     }
-    answer = computing >= core_count() || used_percent >= core_count() * kCoresTakenPercent;
+    answer = computing >= core_count();
     return answer;
 }
 

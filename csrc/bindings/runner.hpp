@@ -63,7 +63,6 @@ struct Runner {
     std::uint64_t sampled_task = 0;
     core::TimePoint sampled_at;
     std::int64_t sampled_cpu_ns = 0;
-    int percent_of_core = 0;
     std::atomic<bool> was_computing{false};
 
     Runner* next_free = nullptr;
