@@ -1,4 +1,4 @@
-// bindings/bulk.cpp: making a bulk, and waiting for its results.
+// bindings/bulk.cpp: making a bulk, and waiting for its results. GIL held, released to wait.
 #include "bindings/bulk.hpp"
 
 #include <new>

@@ -1,4 +1,5 @@
-// bindings/bulk_items.cpp: a bulk's entry in its queue, and taking items out of it as Tasks.
+// bindings/bulk_items.cpp: a bulk's entry in its queue, and taking items out of it as Tasks. GIL
+// held.
 #include <utility>
 
 #include "bindings/bulk.hpp"

@@ -1,4 +1,4 @@
-// bindings/runner_role.cpp: what a runner does between two tasks, and how its role ends.
+// bindings/runner_role.cpp: what a runner does between two tasks, and how its role ends. GIL held.
 #include <chrono>
 
 #include "bindings/admission.hpp"
