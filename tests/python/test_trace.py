@@ -383,24 +383,40 @@ def test_a_wait_that_needs_no_thread_is_an_async_event(
     assert all(value == 0 for _, value in recorded.counters["busy"])
 
 
-def test_what_nobody_looked_at_is_left_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize("looks_ms", [(), (10, 15)])
+def test_what_nobody_looked_at_is_left_out(
+    looks_ms: tuple[int, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """A machine that gave the observer no CPU makes no arguments wrong."""
     stop = _core._trace_stop
+    began: list[int] = []
 
-    def without_looks_in_the_middle() -> dict[str, object]:
+    def hold() -> None:
+        began.append(time.monotonic_ns())
+        sleep_gil(50)
+
+    def with_other_looks() -> dict[str, object]:
         raw = stop()
         looks = [when for (when,) in struct.iter_unpack("=q", raw["looks"])]
-        raw["looks"] = struct.pack("=4q", *looks[:2], *looks[-2:])
+        looks = [when for when in looks if not before <= when <= after]
+        looks += [began[0] + ms * 1_000_000 for ms in looks_ms]
+        raw["looks"] = struct.pack(f"={len(looks)}q", *sorted(looks))
         return raw
 
-    monkeypatch.setattr(_core, "_trace_stop", without_looks_in_the_middle)
+    monkeypatch.setattr(_core, "_trace_stop", with_other_looks)
     out = tmp_path / "out.json"
     with trace(out):
-        gilpool.spawn(sleep_gil, 50).join()
+        before = time.monotonic_ns()
+        gilpool.spawn(hold).join()
         gilpool.spawn(sleep_nogil, 50).join()
+        after = time.monotonic_ns()
     held, released = rules.check(out).tasks
 
-    assert held.args["held_us"] is held.args["released_us"] is None
+    if not looks_ms:
+        assert held.args["held_us"] is held.args["released_us"] is None
+    elif held.args["held_us"] is not None:  # if the observer had any CPU at all
+        assert held.args["unseen_us"] >= 45_000, "between the two looks are 5 ms of more than 50"
+        assert sum(held.args[name] for name in rules.SEEN) >= 5_000
     assert released.args["released_us"] >= 50_000, "what a thread stamps itself needs no look"
 
 
