@@ -28,6 +28,8 @@ constexpr std::chrono::milliseconds kLookEvery{1};
 /// With thousands of threads a look takes longer; then there are fewer, so that they never take
 /// more of a core than this. By the CPU clock: who waited for a core has to look soon, not late.
 constexpr int kMostPercent = 2;
+/// Unless a ring had more records than this, which must not overflow: then it is half of a core.
+constexpr std::size_t kManyRecords = core::TraceRing::kRecords / 64;
 /// Whether a thread waits for the GIL or for something else takes 10 us to find out; so many are
 /// asked at a look, in turn ...
 constexpr std::size_t kReadingsPerLook = 1;
@@ -134,11 +136,12 @@ void look_at_counters(Observer& observer, std::int64_t now) {
     trace_log().note(record);
 }
 
-void look(Observer& observer, core::TimePoint when) {
+/// Returns how many records the fullest ring had.
+std::size_t look(Observer& observer, core::TimePoint when) {
     const std::int64_t now = trace_time(when);
     const std::int64_t before = observer.looks.empty() ? now : observer.looks.back();
     const PyThreadState* const holder = observer.sight.gil ? gil_holder() : nullptr;
-    trace_log().collect(
+    const std::size_t records = trace_log().collect(
         [&](Thread& thread) {
             if (observer.sight.gil) {
                 look_at_thread(observer, thread, holder, now, before);
@@ -153,6 +156,7 @@ void look(Observer& observer, core::TimePoint when) {
     } catch (const std::bad_alloc&) {
         note_lost_record();
     }
+    return records;
 }
 
 void observe(void* context) {
@@ -160,11 +164,11 @@ void observe(void* context) {
     std::int64_t cpu = thread_cpu_ns();
     while (!observer.ends.load()) {
         const core::TimePoint begin = core::monotonic_now();
-        look(observer, begin);
+        const std::size_t records = look(observer, begin);
         const std::int64_t cpu_before = std::exchange(cpu, thread_cpu_ns());
         const std::chrono::nanoseconds used(cpu - cpu_before);
-        observer.parker.park_until(
-            begin + std::max<core::Duration>(kLookEvery, used * (100 / kMostPercent)));
+        const auto rest = used * (records > kManyRecords ? 2 : 100 / kMostPercent);
+        observer.parker.park_until(begin + std::max<core::Duration>(kLookEvery, rest));
     }
 }
 

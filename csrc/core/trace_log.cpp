@@ -78,11 +78,14 @@ TraceLog::Recording TraceLog::take() {
     return taken;
 }
 
-void TraceLog::drain_locked(Thread& thread) {
-    thread.ring.take([this, &thread](TraceRecord& record) {
+std::size_t TraceLog::drain_locked(Thread& thread) {
+    std::size_t records = 0;
+    thread.ring.take([&](TraceRecord& record) {
         record.thread = thread.index;
         note(record);
+        ++records;
     });
+    return records;
 }
 
 }  // namespace gilpool::core

@@ -2,6 +2,7 @@
 // Any thread; one lock, held for one pass over the rings or less and never by who writes a record.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -61,15 +62,17 @@ class TraceLog {
 
     /// `collect(look, finish)` moves the rings' records to the trace, calls look(thread) for each
     /// thread and finish() at the end, all under the lock. Both may call note(), and what look() is
-    /// given lives until finish() is over.
+    /// given lives until finish() is over. Returns how many records the fullest ring had.
     template <typename Look, typename Finish>
-    void collect(Look look, Finish finish) {
+    std::size_t collect(Look look, Finish finish) {
         const std::lock_guard guard(lock_);
+        std::size_t most = 0;
         for (const std::unique_ptr<Thread>& thread : threads_) {
-            drain_locked(*thread);
+            most = std::max(most, drain_locked(*thread));
             look(*thread);
         }
         finish();
+        return most;
     }
 
     /// `note(record)` adds a record of the observer's own. Within collect(), or by who has the log
@@ -80,7 +83,7 @@ class TraceLog {
     Recording take();
 
   private:
-    void drain_locked(Thread& thread);
+    std::size_t drain_locked(Thread& thread);
 
     TinyLock lock_;
     std::vector<std::unique_ptr<Thread>> threads_;
