@@ -21,8 +21,8 @@ TraceRecord record_with(std::int64_t value) {
     return record;
 }
 
-void collect(TraceLog& log) {
-    log.collect([](TraceLog::Thread&) {}, [] {});
+std::size_t collect(TraceLog& log) {
+    return log.collect([](TraceLog::Thread&) {}, [] {});
 }
 
 TEST(TraceLog, ARecordCarriesItsThread) {
@@ -71,6 +71,22 @@ TEST(TraceLog, WhoLeavesLeavesItsRecordsBehind) {
     const TraceLog::Recording recording = log.take();
     EXPECT_EQ(recording.records, 2U);
     EXPECT_EQ(recording.dropped, 3U);
+}
+
+TEST(TraceLog, CollectTellsWhatTheFullestRingHad) {
+    TraceLog log;
+    log.begin(100);
+    TraceLog::Thread* const full = log.enter(1, 4);
+    TraceLog::Thread* const other = log.enter(2, 4);
+    EXPECT_EQ(collect(log), 0U);
+    for (int i = 0; i < 3; ++i) {
+        full->ring.write(record_with(i));
+    }
+    other->ring.write(record_with(9));
+    EXPECT_EQ(collect(log), 3U);
+    EXPECT_EQ(collect(log), 0U);
+    log.leave(full);
+    log.leave(other);
 }
 
 TEST(TraceLog, MoreThanWasAskedForIsDroppedAndCounted) {
