@@ -19,8 +19,13 @@ std::atomic<unsigned> failures{0};
 
 /// The batch function: the one sleep is over.
 void on_due(TimedWait* wait, void*) noexcept {
-    if (wait->result() == WaitEnd::due) {
-        ThreadShortage::ask_again();
+    if (wait->result() != WaitEnd::due) {
+        return;
+    }
+    ThreadShortage::ask_again();
+    // Also if it could not even ask, as a pool was being made or destroyed: nobody else may come.
+    if (ThreadShortage::exists()) {
+        ThreadShortage::call_reactor();
     }
 }
 

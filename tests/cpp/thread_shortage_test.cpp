@@ -1,7 +1,7 @@
 // Jobs that were queued while the system gave no thread are begun when it has some again, though
 // nobody posts any more: by the reactor, or by whoever sleeps here. Seen to fail when broken on
-// purpose: without the reactor's sleep, without the sleepers' naps, and if asking does not note
-// what is still missing.
+// purpose: without the reactor's sleep, without the sleepers' naps, if asking does not note what is
+// still missing, and if the reactor gives up when it could not ask.
 #include "core/thread_shortage.hpp"
 
 #include <gtest/gtest.h>
@@ -68,6 +68,17 @@ TEST(ThreadShortage, TheReactorAsksAgainForWhatNobodyWaitsFor) {
         EXPECT_EQ(refused, kRefusals);
         EXPECT_TRUE(eventually([] { return !ThreadShortage::exists(); }));
     }
+}
+
+TEST(ThreadShortage, TheReactorComesAgainIfItCouldNotEvenAsk) {
+    // In a child, since the asker is the process's. So it is if a pool is just being made.
+    EXPECT_TRUE(testing::in_child([] {
+        static std::atomic<int> asked{0};
+        ThreadShortage::set_asker([] { return ++asked > 2; });
+        ThreadShortage::begin();
+        ThreadShortage::call_reactor();
+        return eventually([] { return asked == 3 && !ThreadShortage::exists(); });
+    }));
 }
 
 TEST(ThreadShortage, AnyoneWhoSleepsAsksAgainIfThereIsNoReactor) {
