@@ -351,15 +351,20 @@ def test_an_item_may_map_on_the_same_pool() -> None:
 
 def test_a_trace_may_begin_and_end_within_a_map(tmp_path: Any) -> None:
     trace = gilpool.gil.trace(tmp_path / "trace.json")
+    begun = threading.Event()
 
     def call(n: int) -> int:
         if n == 100:
             trace.__enter__()
+            begun.set()
         if n == 200:
+            # As a trace opens its file, other items are begun, even this one.
+            assert begun.wait(20)
             trace.__exit__(None, None, None)
         return n
 
     assert gilpool.Pool().map(call, range(300)) == list(range(300))
+    assert trace.tasks > 0
 
 
 def test_a_fork_amid_a_map_leaves_the_child_working(run_script: Script) -> None:
