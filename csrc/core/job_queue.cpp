@@ -23,7 +23,7 @@ void JobQueue::append_block() {
     }
     block->next = nullptr;
     block->previous = last_;
-    block->live = 0;
+    block->erased = 0;
     block->first_ticket = pushed_;
     Block* const full = last_;
     if (full != nullptr) {
@@ -35,7 +35,7 @@ void JobQueue::append_block() {
     last_ = block;
     tail_ = 0;
     // A block that lost all its jobs while it was the last one could not go before.
-    if (full != nullptr && full->live == 0 && full != first_) {
+    if (full != nullptr && full->erased == kBlockJobs && full != first_) {
         unlink(full);
     }
 }
@@ -58,7 +58,6 @@ JobQueue::Place JobQueue::push(Job job) {
     }
     Job* const slot = &last_->jobs[tail_++];
     *slot = job;
-    ++last_->live;
     set_size(size() + 1);
     return {slot, pushed_++};
 }
@@ -73,7 +72,6 @@ std::size_t JobQueue::pop(Job* out, std::size_t most) noexcept {
         }
         const Job job = first_->jobs[head_++];
         if (job.function != nullptr) {
-            --first_->live;
             out[taken++] = job;
         }
     }
@@ -88,11 +86,11 @@ bool JobQueue::erase(const Place& place) noexcept {
     const auto address = reinterpret_cast<std::uintptr_t>(place.slot);
     auto* const block = reinterpret_cast<Block*>(address & ~(kBlockBytes - 1));
     place.slot->function = nullptr;
-    --block->live;
+    ++block->erased;
     set_size(size() - 1);
     if (size() == 0) {
         forget_emptied();
-    } else if (block->live == 0 && block != first_ && block != last_) {
+    } else if (block->erased == kBlockJobs && block != first_ && block != last_) {
         unlink(block);
     }
     return true;

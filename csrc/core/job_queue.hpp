@@ -58,7 +58,7 @@ class JobQueue {
         Block* previous = nullptr;
         Block* next = nullptr;
         std::uint64_t first_ticket = 0;  // of jobs[0]; the others follow
-        std::size_t live = 0;
+        std::size_t erased = 0;          // how many were taken out from the middle
         std::array<Job, kBlockJobs> jobs;
     };
     static_assert(sizeof(Block) == kBlockBytes);

@@ -152,31 +152,32 @@ class Pool::Impl {
 
     const PoolOptions options_;
 
-    // All that follows is guarded by lock_.
+    // All that follows is guarded by lock_. A post needs the first two lines and the slot it fills,
+    // and nothing else: between posters on several cores each line is a journey.
     alignas(64) TinyLock lock_;
     bool closed_ = false;
-    int quiescing_ = 0;  // who would become idle retires instead
-    JobQueue cpu_;
-    JobQueue blocking_;
-
-    std::vector<std::unique_ptr<CpuToken>> tokens_;
-    CpuToken* free_loaded_ = nullptr;  // free tokens that hold jobs
-    CpuToken* free_empty_ = nullptr;
+    bool searchers_called_ = false;
+    std::size_t on_the_way_ = 0;
+    std::size_t searching_ = 0;  // of these, who spin
     std::size_t held_tokens_ = 0;
     std::size_t token_limit_ = 0;
+    std::size_t blocking_running_ = 0;  // blocking jobs, and cpu jobs in a region
+    std::size_t blocking_cap_ = 0;
+    CpuToken* free_loaded_ = nullptr;  // free tokens that hold jobs
+    alignas(64) JobQueue cpu_;
+    alignas(64) JobQueue blocking_;
+
+    int quiescing_ = 0;  // who would become idle retires instead
+    CpuToken* free_empty_ = nullptr;
+    std::vector<std::unique_ptr<CpuToken>> tokens_;
 
     Worker* workers_ = nullptr;  // all that have not left
     Worker* idle_top_ = nullptr;
     std::size_t threads_ = 0;  // on the way, running or idle
-    std::size_t on_the_way_ = 0;
-    std::size_t searching_ = 0;  // of these, who spin
-    bool searchers_called_ = false;
     std::size_t running_ = 0;
     std::size_t blocked_ = 0;  // of these, who are in a region
     std::size_t idle_ = 0;
     std::size_t retiring_ = 0;
-    std::size_t blocking_running_ = 0;  // blocking jobs, and cpu jobs in a region
-    std::size_t blocking_cap_ = 0;
     TimePoint no_thread_until_ = TimePoint::min();  // the system refused one
     ThreadHooks hooks_;
     Worker* exited_ = nullptr;  // have left, and are yet to be joined and freed
