@@ -27,7 +27,10 @@ std::atomic<unsigned> g_shared_workers{0};
 /// Calls a function of gilpool._threads with a str (null: none); what it raises is reported, for a
 /// worker must go on.
 void call_helper(const char* name, const char* argument = nullptr) {
-    PyObject* const module = PyImport_ImportModule("gilpool._threads");
+    static PyObject* module = nullptr;  // kept for good, like the modules themselves
+    if (module == nullptr) {
+        module = PyImport_ImportModule("gilpool._threads");
+    }
     PyObject* result = nullptr;
     if (module != nullptr) {
         result = argument != nullptr ? PyObject_CallMethod(module, name, "s", argument)
@@ -37,7 +40,6 @@ void call_helper(const char* name, const char* argument = nullptr) {
         PyErr_WriteUnraisable(module);
     }
     Py_XDECREF(result);
-    Py_XDECREF(module);
 }
 
 /// threading's dict, or null while it cannot be had.

@@ -1,5 +1,6 @@
 """What a task sees of its surroundings: context variables, threads, hooks, initializers."""
 
+import _thread
 import asyncio
 import contextvars
 import gc
@@ -103,6 +104,41 @@ def test_workers_are_sensible_threads() -> None:
     assert name.startswith("gilpool-")
     assert daemon
     assert listed
+
+
+def test_the_thread_objects_of_workers_are_what_threading_would_make() -> None:
+    def look() -> tuple[Any, ...]:
+        own, thread = threading.get_ident(), threading.current_thread()
+        started.wait(PATIENCE)  # so that each task has a worker of its own
+        return (
+            thread,
+            set(vars(thread)),
+            (thread.ident, thread.native_id) == (own, threading.get_native_id()),
+            thread.is_alive() and thread.daemon,
+        )
+
+    def look_from_a_foreign_thread() -> None:
+        foreign.append(look())
+
+    started = threading.Barrier(5)
+    foreign: list[tuple[Any, ...]] = []
+    pool = gilpool.Pool()
+    tasks = [pool.spawn(look) for _ in range(4)]
+    _thread.start_new_thread(look_from_a_foreign_thread, ())
+    seen = [task.get(timeout=PATIENCE) for task in tasks]
+    wait_until(lambda: bool(foreign))
+
+    thread_class, parts = type(foreign[0][0]), foreign[0][1]
+    for thread, its_parts, identified, alive in seen:
+        assert type(thread) is thread_class
+        assert its_parts == parts
+        assert identified
+        assert alive
+        assert f"<_DummyThread({thread.name}, started daemon {thread.ident})>" == repr(thread)
+        with pytest.raises((AssertionError, RuntimeError)):
+            thread.join()
+    assert len({thread for thread, *_ in seen}) == len(tasks)
+    assert len({thread.name for thread, *_ in seen}) == len(tasks)
 
 
 def test_thread_locals_belong_to_the_thread() -> None:
