@@ -3,10 +3,12 @@
 #include "core/futex.hpp"
 
 #include <cerrno>
-#include <climits>
+
+#include "core/fork.hpp"
 
 #if defined(__linux__) && !defined(GILPOOL_NO_FUTEX)
 #include <linux/futex.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #else
@@ -20,6 +22,15 @@ namespace gilpool::core {
 #if defined(__linux__) && !defined(GILPOOL_NO_FUTEX)
 
 namespace {
+
+// As in <linux/prctl.h> since 6.17.
+constexpr int kFutexHash = 78;
+constexpr unsigned long kSetSlots = 1;
+constexpr unsigned long kGetSlots = 2;
+/// 64 kB of the kernel's memory; ten thousand sleepers are ten to a slot.
+constexpr unsigned long kSlots = 1024;
+/// Up to here a table that the kernel has chosen does, which only a slow call would exchange.
+constexpr std::size_t kManySleepers = 256;
 
 /// The deadline as the kernel wants it. "Never" is a far time rather than no time: a wait without
 /// a time-out is restarted by the kernel after a SA_RESTART handler, one with a time-out returns.
@@ -60,7 +71,27 @@ void futex_wake(const std::atomic<std::uint32_t>* word, int count) noexcept {
     errno = saved_errno;
 }
 
+void futex_expect_sleepers(std::size_t threads) noexcept {
+    // Who comes first does it for its process; a child of a fork has no table yet.
+    constexpr std::uint32_t kNobody = ~0U;
+    static std::atomic<std::uint32_t> done_in{kNobody};
+    std::uint32_t last = done_in.load(std::memory_order_relaxed);
+    if (last == fork_generation()) {
+        return;
+    }
+    const int saved_errno = errno;
+    const int slots = prctl(kFutexHash, kGetSlots, 0UL, 0UL, 0UL);
+    if ((slots <= 0 || threads >= kManySleepers) &&
+        done_in.compare_exchange_strong(last, fork_generation(), std::memory_order_relaxed) &&
+        slots >= 0 && static_cast<unsigned long>(slots) < kSlots) {
+        prctl(kFutexHash, kSetSlots, kSlots, 0UL, 0UL);
+    }
+    errno = saved_errno;
+}
+
 #else
+
+void futex_expect_sleepers(std::size_t) noexcept {}
 
 namespace {
 

@@ -7,6 +7,7 @@
 #include <new>
 #include <utility>
 
+#include "core/futex.hpp"
 #include "core/native_thread.hpp"
 #include "core/pool_impl.hpp"
 #include "core/thread_shortage.hpp"
@@ -36,10 +37,13 @@ void Pool::Impl::create_worker(bool amid_all_pools) {
     auto* const worker = new (std::nothrow) Worker(this);
     int error = ENOMEM;
     if (worker != nullptr) {
+        std::size_t threads = 0;
         {
             std::lock_guard guard(lock_);
             link_locked(*worker);
+            threads = threads_;
         }
+        futex_expect_sleepers(threads);
         pthread_attr_t attributes;
         pthread_attr_init(&attributes);
         if (options_.stack_size != 0) {

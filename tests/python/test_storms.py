@@ -208,3 +208,28 @@ def test_a_hundred_thousand_queued_tasks_are_killed(kind: type) -> None:
     assert (begun, ran) == (0, [])
     assert all(isinstance(task.value, gilpool.TaskExit) for task in tasks)
     assert pool.spawn(int).get(timeout=PATIENCE) == 0
+
+
+SLEEPERS_HAVE_ROOM = """
+    import ctypes, gilpool, os, time
+    places = lambda: ctypes.CDLL(None).prctl(78, 2, 0, 0, 0)  # PR_FUTEX_HASH, its size
+
+    def before_and_after():
+        before = places()
+        gilpool.spawn(time.sleep, 0).join()
+        print(before, places(), flush=True)
+
+    before_and_after()
+    before_and_after()
+    if os.fork() == 0:
+        before_and_after()
+    else:
+        os.wait()
+"""
+
+
+def test_the_kernel_has_room_for_the_sleepers_of_a_process(run_script: Script) -> None:
+    result = run_script(SLEEPERS_HAVE_ROOM, timeout=60)
+    assert result.returncode == 0, result.stderr
+    # A child begins without a table of its own, as its parent did; older kernels have one for all.
+    assert result.stdout.splitlines() in (["0 1024", "1024 1024", "0 1024"], ["-1 -1"] * 3)
