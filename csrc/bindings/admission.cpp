@@ -19,6 +19,7 @@
 #include "bindings/spinning.hpp"
 #include "bindings/trace.hpp"
 #include "bindings/wakeups.hpp"
+#include "core/pace.hpp"
 
 namespace gilpool::bindings {
 
@@ -41,6 +42,15 @@ constexpr microseconds kForcedAfter{4'500};
 constexpr microseconds kContended{100};
 constexpr microseconds kLongestPause{500};
 constexpr nanoseconds kNoPause{0};
+/// Calls that block and were started one right after the other end so, too, and for each the GIL
+/// has to go to a thread that is only just waking up: 25-60 us. If that takes longer than starting
+/// them did, they pile up, and each that waits for the GIL wakes every 5 ms to look: with a
+/// thousand of them the machine does nothing else. Idle workers can be started every 40 us; 10,000
+/// calls of time.sleep(1) on them took 6-17 s, and take 1.9 s at this pace. Where new threads have
+/// to be made it is slower than this anyway.
+constexpr int kCrowd = 1'000;
+constexpr microseconds kPace{80};
+constexpr microseconds kPaceSlack{1'000};
 /// A thread that was forced off the GIL waits for it again within 20-60 us.
 constexpr microseconds kBetweenLooks{30};
 constexpr int kLooksForWaiter = 3;
@@ -51,6 +61,7 @@ constexpr microseconds kSpin{20};
 // --- the spare's own
 constinit thread_local std::int64_t t_gil_wait_ns = 0;
 nanoseconds g_pause{0};  ///< what the next spare waits before it asks for the GIL
+core::Pace g_crowds_pace{kPace, kPaceSlack};
 SpinHabit g_idle_habit;
 SpinHabit g_gil_habit;
 
@@ -106,12 +117,21 @@ bool intrudes(Chance chance, nanoseconds waited) {
     return true;
 }
 
+/// How long the spare is to wait so that a crowd is not started faster than it can end.
+nanoseconds ahead_of_pace(core::TimePoint now) {
+    const bool crowded = g_admission.serving.load(std::memory_order_relaxed) > kCrowd;
+    return crowded && g_admission.active.load() > 0 ? g_crowds_pace.ahead(now) : kNoPause;
+}
+
 /// The spare, with the GIL, becomes the one active runner.
 void take_over(Runner* runner) {
     ++g_admission.term;
     runner->term = g_admission.term;
     g_admission.active.store(1);
-    note_progress(core::monotonic_now());
+    const core::TimePoint now = core::monotonic_now();
+    note_progress(now);
+    g_crowds_pace.note_start(now);
+    g_admission.serving.fetch_add(1, std::memory_order_relaxed);
     g_admission.spare_exists.store(false);
     restart_courtesy_clock();
 }
@@ -169,6 +189,10 @@ bool come_in() {
             g_pause = kNoPause;
             continue;
         }
+        if (const nanoseconds pause = ahead_of_pace(core::monotonic_now()); pause > kNoPause) {
+            nap(pause);
+            continue;
+        }
         if (g_admission.active.load() == 0 && gil_words_are_readable()) {
             // Who queued the work is likely to wait for it soon, and lets the GIL go then.
             g_gil_habit.try_until(kSpin, [] { return gil_holder() == nullptr; });
@@ -206,6 +230,8 @@ void reset_admission() {
     g_admission.spare_naps.store(false);
     g_admission.work_queued.store(false);
     g_admission.active.store(0);
+    // The worker that forked, if it was one.
+    g_admission.serving.store(is_runner_thread() && own_runner()->task.load() != 0 ? 1 : 0);
     ++g_admission.term;
     g_admission.admissions.store(0);
     g_admission.mode.reset();

@@ -57,6 +57,9 @@ void lend_runner_role();
 /// How many runners hold or want the GIL, as far as is known. No GIL needed.
 int active_runners();
 
+/// How many runners there are, blocked ones too. No GIL needed.
+int serving_runners();
+
 /// How long the calling worker waited for the GIL when it last came in.
 std::int64_t last_gil_wait_ns();
 

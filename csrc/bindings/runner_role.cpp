@@ -79,6 +79,7 @@ void step_down(Runner* runner) {
     }
     runner->term = 0;
     runner->task.store(0, std::memory_order_relaxed);
+    g_admission.serving.fetch_sub(1, std::memory_order_relaxed);
 }
 
 void lend_runner_role() {
@@ -97,6 +98,10 @@ void lend_runner_role() {
 
 int active_runners() {
     return g_admission.active.load(std::memory_order_relaxed);
+}
+
+int serving_runners() {
+    return g_admission.serving.load(std::memory_order_relaxed);
 }
 
 }  // namespace gilpool::bindings

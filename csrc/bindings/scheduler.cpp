@@ -47,7 +47,6 @@ constexpr std::chrono::milliseconds kTurn{1};
 
 Ring g_ring;
 constinit thread_local bool t_serving = false;
-int g_serving = 0;  ///< workers between attach and detach in serve()
 
 /// True if the pool whose turn it is has no task for workers of `crew`.
 bool others_are_next(const Crew* crew) {
@@ -100,7 +99,7 @@ bool call_for_spare() {
         return true;
     }
     dismiss_spare();
-    return g_serving > 0;
+    return serving_runners() > 0;
 }
 
 /// Runs task after task on the calling worker until nothing is queued for it, others do it better,
@@ -138,14 +137,12 @@ void serve(void* context) {
     set_own_crew(crew);
     while (is_spare && come_in()) {
         Runner* const runner = own_runner();
-        ++g_serving;
         follow_thread_hooks();
         collect_wakeups(true);
         if (!others_are_next(crew)) {
             run_queue(runner, crew);
         }
         collect_wakeups(false);
-        --g_serving;
         step_down(runner);
         // Before anybody is woken: a waiter that queues the next task at once must find the spare.
         if (others_are_next(crew)) {
@@ -193,7 +190,6 @@ void reset_scheduler() {
         pool->ready = false;
     }
     g_ring = Ring{};
-    g_serving = current_task() != nullptr ? 1 : 0;  // the worker that forked, if it was one
     reset_admission();
     forget_collected_wakeups();
     forget_crew_workers();
