@@ -1,6 +1,7 @@
 // bindings/witness.cpp: the witness's loop, its start and its end.
 #include "bindings/witness.hpp"
 
+#include "bindings/gil.hpp"
 #include "core/clock.hpp"
 #include "core/native_thread.hpp"
 
@@ -11,7 +12,9 @@ bool Witness::start() {
     const bool started =
         thread_.start([](void* self) { static_cast<Witness*>(self)->run(); }, this);
     if (started) {
-        ready_.acquire();  // the thread needs no GIL to get there
+        // A memory hook (tracemalloc's) takes the GIL when the thread makes its state.
+        const Released released;
+        ready_.acquire();
     }
     return started;
 }

@@ -240,3 +240,20 @@ def test_no_thread_is_left_when_a_call_fails(watch_wakes: bool) -> None:
     for _ in range(5):
         with pytest.raises(ZeroDivisionError):
             probe.report(lambda: 1 // 0)
+
+
+UNDER_TRACEMALLOC = """
+    import time, tracemalloc
+    import gilpool
+    tracemalloc.start()
+    print(gilpool.gil.report(time.sleep, 0.001).verdict)
+    with gilpool.gil.Meter() as meter:
+        time.sleep(0.01)
+    print(meter.elapsed > 0)
+"""
+
+
+def test_tracemalloc_takes_the_gil_in_new_threads_and_nothing_hangs(run_script: Script) -> None:
+    result = run_script(UNDER_TRACEMALLOC, timeout=60)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.split() == ["releases", "True"]
