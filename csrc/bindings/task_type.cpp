@@ -128,7 +128,8 @@ void task_dealloc(PyObject* self) {
     if (PyObject_GC_IsTracked(self) != 0) {
         PyObject_GC_UnTrack(self);
     }
-    if (task->weakrefs != nullptr) {
+    // A task may be the last to hold another one, which holds another one ...: not on the C stack.
+    Py_TRASHCAN_BEGIN(self, task_dealloc) if (task->weakrefs != nullptr) {
         PyObject_ClearWeakRefs(self);
     }
     task_clear(self);
@@ -143,6 +144,7 @@ void task_dealloc(PyObject* self) {
         type->tp_free(self);
     }
     Py_DECREF(type);
+    Py_TRASHCAN_END
 }
 
 PyMemberDef task_members[] = {

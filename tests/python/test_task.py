@@ -311,3 +311,11 @@ assert busy - before > 10e6, (before, busy)
 assert after - before < 0.25 * (busy - before), (before, busy, after)
 """
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+
+
+def test_a_long_chain_of_tasks_is_dropped_without_exhausting_the_stack() -> None:
+    chain = None
+    for _ in range(200_000):
+        chain = gilpool.Task(pow, chain)
+    del chain
+    assert gilpool.spawn(int).get() == 0
