@@ -2,6 +2,7 @@
 // held.
 #include "bindings/pool_type.hpp"
 #include "bindings/task_type.hpp"
+#include "bindings/worker_threads.hpp"
 
 namespace gilpool::bindings {
 
@@ -103,6 +104,11 @@ void drop_guest_slots(PoolObject* pool) {
 bool lend_own_slot() {
     TaskObject* const task = current_task();
     if (task == nullptr || task->pool == nullptr || task->lends_slot) {
+        return false;
+    }
+    // A slot lent by an initializer would go to a worker that has to be initialized as well, by the
+    // same code, which would lend it on, for as long as there are threads.
+    if (is_initializing()) {
         return false;
     }
     task->lends_slot = true;

@@ -9,6 +9,7 @@
 #include "bindings/lifecycle.hpp"
 #include "bindings/pool_type.hpp"
 #include "bindings/task_type.hpp"
+#include "bindings/worker_threads.hpp"
 
 namespace gilpool::bindings {
 
@@ -74,6 +75,9 @@ void serve(PoolObject* pool, SlotClaim* claim) {
 
 /// Waits until the claim has ended. A refusal raises here, on the claimant's own thread.
 WaitOutcome stand_in_line(PoolObject* pool, SlotClaim* claim, core::TimePoint deadline) {
+    if (core::monotonic_now() < deadline && initializer_may_not_wait(pool)) {
+        return WaitOutcome::raised;
+    }
     // Before the claim is in line: it must not get its own slot, over and over.
     const bool lent = lend_own_slot();
     get_in_line(pool->line, claim);

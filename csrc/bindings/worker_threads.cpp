@@ -22,6 +22,9 @@ struct SeenHooks {
 };
 
 thread_local SeenHooks t_seen_hooks;
+/// A worker of a pool with an initializer serves that pool only.
+constinit thread_local bool t_is_initialized = false;
+constinit thread_local const PoolObject* t_initializes_for = nullptr;
 std::atomic<unsigned> g_shared_workers{0};
 
 /// Calls a function of gilpool._threads with a str (null: none); what it raises is reported, for a
@@ -96,29 +99,36 @@ void follow_thread_hooks() {
 }
 
 bool initialize_worker(PoolObject* pool) {
+    if (t_is_initialized) {
+        return true;
+    }
     if (pool->broken) {
         PyErr_Format(PyExc_RuntimeError, "the initializer of %R failed", as_object(pool));
         return false;
     }
-    // The thread's own dict remembers, by the pool's arguments tuple: an object that no other pool
-    // shares and that the entry keeps alive.
-    PyObject* const done = PyThreadState_GetDict();
-    PyObject* const key = done != nullptr ? PyLong_FromVoidPtr(pool->initializer_args) : nullptr;
-    if (key == nullptr) {
+    t_initializes_for = pool;
+    PyObject* const result = PyObject_Call(pool->initializer, pool->initializer_args, nullptr);
+    t_initializes_for = nullptr;
+    t_is_initialized = result != nullptr;
+    // A task that is killed meanwhile says nothing about the initializer.
+    pool->broken = result == nullptr && current_task()->kill_with == nullptr &&
+                   PyErr_ExceptionMatches(error_types.task_exit) == 0;
+    Py_XDECREF(result);
+    return t_is_initialized;
+}
+
+bool is_initializing() {
+    return t_initializes_for != nullptr;
+}
+
+bool initializer_may_not_wait(const PoolObject* pool) {
+    if (pool == nullptr || pool != t_initializes_for) {
         return false;
     }
-    const int known = PyDict_Contains(done, key);
-    bool ok = known == 1;
-    if (known == 0) {
-        PyObject* const result = PyObject_Call(pool->initializer, pool->initializer_args, nullptr);
-        ok = result != nullptr && PyDict_SetItem(done, key, pool->initializer_args) == 0;
-        // A task that is killed meanwhile says nothing about the initializer.
-        pool->broken = result == nullptr && current_task()->kill_with == nullptr &&
-                       PyErr_ExceptionMatches(error_types.task_exit) == 0;
-        Py_XDECREF(result);
-    }
-    Py_DECREF(key);
-    return ok;
+    PyErr_SetString(PyExc_RuntimeError,
+                    "a pool's initializer cannot wait for a task or a slot of the pool: the worker "
+                    "that runs the task has to be initialized first");
+    return true;
 }
 
 }  // namespace gilpool::bindings

@@ -20,4 +20,11 @@ void follow_thread_hooks();
 /// raised: the exception is set.
 bool initialize_worker(PoolObject* pool);
 
+/// True on a thread that is in a pool's initializer.
+bool is_initializing();
+
+/// True with a RuntimeError set if the calling thread is in this very pool's initializer: it must
+/// not wait for the pool's other workers, since each has to run the initializer first.
+bool initializer_may_not_wait(const PoolObject* pool);
+
 }  // namespace gilpool::bindings

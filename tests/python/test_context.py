@@ -6,6 +6,7 @@ import contextvars
 import gc
 import sys
 import threading
+import weakref
 from typing import Any
 
 import pytest
@@ -411,3 +412,37 @@ def test_threads_of_its_own_end_at_exit_and_before_a_fork(run_script: Script) ->
 def test_bad_initializers_are_refused(arguments: Any, error: type[Exception]) -> None:
     with pytest.raises(error):
         gilpool.Pool(**arguments)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("how", ["get", "join", "apply", "spawn"])
+def test_an_initializer_cannot_wait_for_its_own_pool(how: str) -> None:
+    def initialize() -> None:
+        waits[how]()
+
+    waits: dict[str, Any] = {
+        "get": lambda: pool.spawn(int).get(),
+        "join": lambda: pool.spawn(int).join(),
+        "apply": lambda: pool.apply(int),
+        "spawn": lambda: [pool.spawn(int) for _ in range(9)],
+    }
+    started = gilpool.stats()["threads_started"]
+    pool = gilpool.Pool(2, initializer=initialize)
+    with pytest.raises(RuntimeError, match="initializer cannot wait"):
+        pool.spawn(int).get(timeout=PATIENCE)
+    assert gilpool.stats()["threads_started"] - started <= 2
+
+
+def test_a_pool_in_a_cycle_through_its_initializers_arguments_is_collected() -> None:
+    class Service:
+        def __init__(self) -> None:
+            self.pool = gilpool.Pool(2, initializer=Service.connect, initargs=(self,))
+
+        def connect(self) -> None:
+            self.connected = True
+
+    service = Service()
+    assert service.pool.apply(abs, (-1,)) == 1
+    dead = weakref.ref(service)
+    del service
+    wait_until(lambda: gc.collect() >= 0 and dead() is None)
