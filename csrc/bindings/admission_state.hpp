@@ -18,7 +18,8 @@ struct AdmissionState {
     std::atomic<bool> work_queued{false};
     std::atomic<bool> spare_exists{false};
     std::atomic<int> active{0};  ///< runners of the present term; written under the GIL
-    /// Workers between take_over() and step_down(), in a task or between two; written under the GIL.
+    /// Workers between take_over() and step_down(), in a task or between two; written under the
+    /// GIL.
     std::atomic<int> serving{0};
     std::atomic<core::TimePoint::rep> last_progress{0};  ///< a task finished, a runner came
     std::atomic<int> admissions{0};                      ///< since a task finished

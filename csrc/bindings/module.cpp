@@ -41,6 +41,7 @@ PYBIND11_MODULE(_core_of_main, module) {
     add(&gb::add_link_functions, module);
     add(&gb::add_pool_type, module);
     add(&gb::add_gather, module);
+    add(&gb::add_cancel_tasks, module);
     add(&gb::add_getcurrent, module);
     add(&gb::add_mailbox_type, module);
     add(&gb::add_sleep_functions, module);

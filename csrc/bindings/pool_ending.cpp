@@ -29,14 +29,14 @@ PyObject* list_running(PoolObject* pool) {
 }
 
 /// Ends the tasks whose native work no lane has begun; false with an exception set on failure.
-bool cancel_queued_natively(PoolObject* pool) {
+bool cancel_queued_natively(PoolObject* pool, PyObject* exception) {
     // Making an exception and ending a task may run any code, so the tasks are listed first.
     PyObject* const tasks = list_running(pool);
     bool ok = tasks != nullptr;
     for (Py_ssize_t i = 0; ok && i < PyList_GET_SIZE(tasks); ++i) {
         TaskObject* const task = as_task(PyList_GET_ITEM(tasks, i));
         if (task->native != nullptr && task->native->is_queued()) {
-            PyObject* const exit = PyObject_CallNoArgs(error_types.task_exit);
+            PyObject* const exit = kill_exception_argument(exception);
             ok = exit != nullptr;
             if (ok) {
                 cancel_task(task, exit);
@@ -49,13 +49,13 @@ bool cancel_queued_natively(PoolObject* pool) {
 
 }  // namespace
 
-bool cancel_queued(PoolObject* pool) {
+bool cancel_queued(PoolObject* pool, PyObject* exception) {
     // Making an exception and ending a task may run any destructor, which may spawn, cancel, or
     // drop the last name of the pool: so each round looks anew.
     Py_INCREF(as_object(pool));
     bool ok = true;
     while (ok && !pool->queued.empty()) {
-        PyObject* const exit = PyObject_CallNoArgs(error_types.task_exit);
+        PyObject* const exit = kill_exception_argument(exception);
         ok = exit != nullptr;
         if (!ok || pool->queued.empty() || !can_take(pool)) {
             Py_XDECREF(exit);
@@ -65,7 +65,7 @@ bool cancel_queued(PoolObject* pool) {
         note_unqueued(task);
         end_unstarted_task(task, exit);
     }
-    ok = ok && cancel_queued_natively(pool);
+    ok = ok && cancel_queued_natively(pool, exception);
     Py_DECREF(as_object(pool));
     return ok;
 }

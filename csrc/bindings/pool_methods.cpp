@@ -53,8 +53,10 @@ PyObject* pool_return_slot(PyObject* self, PyObject*) {
     Py_RETURN_NONE;
 }
 
-PyObject* pool_cancel_queued(PyObject* self, PyObject*) {
-    if (!cancel_queued(as_pool(self))) {
+PyObject* pool_cancel_queued(PyObject* self, PyObject* args) {
+    PyObject* exception = nullptr;
+    if (PyArg_ParseTuple(args, "|O:_cancel_queued", &exception) == 0 ||
+        !cancel_queued(as_pool(self), exception)) {
         return nullptr;
     }
     Py_RETURN_NONE;
@@ -223,7 +225,9 @@ PyMethodDef pool_methods[] = {
     {"_discard", pool_discard, METH_O,
      "Stop tracking a task; False if it is not one of this pool."},
     {"_tasks", pool_tasks, METH_NOARGS, "The tasks that run, then those that are queued."},
-    {"_cancel_queued", pool_cancel_queued, METH_NOARGS, "End every queued task with TaskExit."},
+    {"_cancel_queued", pool_cancel_queued, METH_VARARGS,
+     "_cancel_queued($self, exception=None, /)\n--\n\n"
+     "End every queued task with an exception, before any other thread can begin one."},
     {"_stop_running", pool_stop_running, METH_NOARGS, "Kill what runs, without waiting."},
     {nullptr, nullptr, 0, nullptr}};
 

@@ -147,8 +147,9 @@ void task_left_pool(PoolObject* pool);
 /// Moves a task that has just ended out of its pool's list of running tasks.
 void unlink_running(TaskObject* task);
 
-/// Ends every queued task of `pool` with TaskExit; false with an exception set on failure.
-bool cancel_queued(PoolObject* pool);
+/// Ends every queued task of `pool` with `exception`, a type or an instance (null: TaskExit); false
+/// with an exception set on failure.
+bool cancel_queued(PoolObject* pool, PyObject* exception = nullptr);
 
 /// Kills, with TaskExit and without waiting, what runs in `pool`; false with an exception set on
 /// failure.

@@ -11,6 +11,7 @@
 #include "bindings/task_links.hpp"
 #include "bindings/task_type.hpp"
 #include "bindings/waiting.hpp"
+#include "bindings/worker_threads.hpp"
 
 namespace gilpool::bindings {
 
@@ -27,6 +28,9 @@ bool wait_until_done(TaskObject* task, core::TimePoint deadline, bool* timed_out
     }
     if (task == current_task()) {
         PyErr_SetString(PyExc_RuntimeError, "a task cannot wait for itself");
+        return false;
+    }
+    if (initializer_may_not_wait(task->pool)) {
         return false;
     }
     if (workers_are_gone()) {
@@ -133,6 +137,56 @@ PyObject* cancel(PyObject* self, PyObject* args) {
     PyObject* const exception = kill_exception_argument(exception_argument);
     return exception != nullptr ? PyBool_FromLong(cancel_task(as_task(self), exception)) : nullptr;
 }
+
+/// False with an exception set if there is something in the list that has no kill().
+bool all_can_be_killed(PyObject* list) {
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list); ++i) {
+        PyObject* const item = PyList_GET_ITEM(list, i);
+        if (!PyObject_TypeCheck(item, task_type) && PyObject_HasAttrString(item, "kill") == 0) {
+            PyErr_Format(PyExc_TypeError, "only tasks can be killed, not %.200s",
+                         Py_TYPE(item)->tp_name);
+            return false;
+        }
+    }
+    return true;
+}
+
+PyObject* cancel_tasks(PyObject*, PyObject* args) {
+    PyObject* tasks = nullptr;
+    PyObject* exception_argument = nullptr;
+    int tasks_only = 1;
+    if (PyArg_ParseTuple(args, "O!O|p:_cancel_tasks", &PyList_Type, &tasks, &exception_argument,
+                         &tasks_only) == 0 ||
+        (tasks_only != 0 && !all_can_be_killed(tasks))) {
+        return nullptr;
+    }
+    PyObject* const others = PyList_New(0);
+    for (Py_ssize_t i = 0; others != nullptr && i < PyList_GET_SIZE(tasks); ++i) {
+        PyObject* const item = Py_NewRef(PyList_GET_ITEM(tasks, i));
+        bool ok = true;
+        bool cancelled = false;
+        if (PyObject_TypeCheck(item, task_type)) {
+            PyObject* const exception = kill_exception_argument(exception_argument);
+            ok = exception != nullptr;
+            cancelled = ok && cancel_task(as_task(item), exception);
+        }
+        ok = ok && (cancelled || PyList_Append(others, item) == 0);
+        Py_DECREF(item);
+        if (!ok) {
+            Py_DECREF(others);
+            return nullptr;
+        }
+    }
+    return others;
+}
+
+PyMethodDef cancel_functions[] = {
+    {"_cancel_tasks", cancel_tasks, METH_VARARGS,
+     "_cancel_tasks(tasks, exception, tasks_only=True, /)\n--\n\n"
+     "Kill the tasks of a list that have not begun, before any other thread can begin one; return\n"
+     "the list of the others. TypeError with `tasks_only` if one has no kill(), before any is\n"
+     "killed. GIL: held, and not let go in between."},
+    {nullptr, nullptr, 0, nullptr}};
 
 // --- links ---
 
@@ -286,6 +340,10 @@ PyMethodDef getcurrent_functions[] = {
 
 int add_getcurrent(PyObject* module) {
     return PyModule_AddFunctions(module, getcurrent_functions);
+}
+
+int add_cancel_tasks(PyObject* module) {
+    return PyModule_AddFunctions(module, cancel_functions);
 }
 
 }  // namespace gilpool::bindings

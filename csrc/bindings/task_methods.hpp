@@ -18,6 +18,9 @@ PyObject* task_result(TaskObject* task);
 /// Adds getcurrent() to `module`.
 int add_getcurrent(PyObject* module);
 
+/// Adds _cancel_tasks() to `module`.
+int add_cancel_tasks(PyObject* module);
+
 /// await task: waits without a thread, in the running asyncio loop.
 PyObject* task_await(PyObject* self);
 

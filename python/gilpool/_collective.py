@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 from gilpool import _core
 from gilpool._core import Task, TaskExit
 from gilpool._deadline import Deadline
-from gilpool._waiting import KillWith, is_ready, raise_error_of, request_kill, wait
+from gilpool._waiting import KillWith, is_ready, raise_error_of, wait
 
 _Self = TypeVar("_Self", bound="Collective")
 
@@ -83,9 +83,12 @@ class Collective:
         deadline = Deadline(timeout)
         current = _core.getcurrent()
         while True:
+            self._cancel_queued(exception)
             members = list(self)
+            begun = _core._cancel_tasks(members, exception, False)
             others = [task for task in members if task is not current]
-            request_kill(self._not_dying_yet(others), exception)
+            for task in self._not_dying_yet(task for task in begun if task is not current):
+                task.kill(exception, block=False)
             if not block:
                 break
             pending = []
@@ -129,7 +132,7 @@ class Collective:
         if task in self and self._not_dying_yet([task]):
             task.kill(exception, block=block, timeout=timeout)
 
-    def _cancel_queued(self) -> None:
+    def _cancel_queued(self, exception: KillWith | None = None, /) -> None:
         """End what has not begun, at once where that is possible; killing it does so, too."""
 
     def __enter__(self: _Self) -> _Self:

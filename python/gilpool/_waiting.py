@@ -247,17 +247,6 @@ def joinall(
     return done
 
 
-def request_kill(tasks: Iterable[Any], exception: KillWith) -> None:
-    """Kill tasks without waiting: first those that have not begun, so that they never do."""
-    begun = []
-    for task in tasks:
-        cancel = getattr(task, "_cancel", None)
-        if cancel is None or not cancel(exception):
-            begun.append(task)
-    for task in begun:
-        task.kill(exception, block=False)
-
-
 def killall(
     tasks: Iterable[Task[Any]],
     exception: KillWith = TaskExit,
@@ -288,12 +277,12 @@ def killall(
     """
     check_timeout(timeout)
     everyone = list(tasks)
-    for task in everyone:
-        if not hasattr(task, "kill"):
-            raise TypeError(f"only tasks can be killed, not {type(task).__name__}")
+    begun = _core._cancel_tasks(everyone, exception)
     current = _core.getcurrent()
     others = [task for task in everyone if task is not current]
-    request_kill(others, exception)
+    for task in begun:
+        if task is not current:
+            task.kill(exception, block=False)
     if block:
         late = len(others) - len(wait(others, timeout))
         if late:

@@ -210,6 +210,26 @@ def test_a_hundred_thousand_queued_tasks_are_killed(kind: type) -> None:
     assert pool.spawn(int).get(timeout=PATIENCE) == 0
 
 
+@pytest.mark.parametrize("how", ["kill", "kill, no wait", "killall"])
+def test_no_queued_task_begins_once_it_is_killed(how: str) -> None:
+    def work(_: int) -> None:
+        begun.append(killing[0])
+
+    begun: list[bool] = []
+    killing = [False]
+    pool = gilpool.Pool()
+    # The runner gets the GIL as soon as the killer can lose it.
+    pool.spawn(gilpool.sleep_gil, 50)
+    tasks = pool.spawn_many(work, range(200_000))
+    killing[0] = True
+    if how == "killall":
+        gilpool.killall(tasks)
+    else:
+        pool.kill(block="no" not in how)
+    assert pool.join(PATIENCE)
+    assert True not in begun
+
+
 SLEEPERS_HAVE_ROOM = """
     import ctypes, gilpool, os, time
     places = lambda: ctypes.CDLL(None).prctl(78, 2, 0, 0, 0)  # PR_FUTEX_HASH, its size
