@@ -1,6 +1,8 @@
 // bindings/stats_function.cpp: collects the counters of pools and threads. GIL held.
 #include "bindings/stats_function.hpp"
 
+#include <algorithm>
+
 #include "bindings/admission.hpp"
 #include "bindings/courtesy.hpp"
 #include "bindings/crew.hpp"
@@ -33,6 +35,11 @@ py::dict stats() {
     result["threads_started"] = threads.grown;
     result["threads_ended"] = threads.retired;
     result["thread_cap"] = threads.blocking_cap;
+    const int serving = serving_runners();
+    const int active = std::min(active_runners(), serving);
+    result["runners"] = active;
+    result["blocked"] = serving - active;
+    result["second_runners"] = admission_counters().admitted;
     return result;
 }
 
@@ -72,7 +79,10 @@ void bind_stats(py::module_& module) {
         "tasks: queued and running; task_objects: handles that exist; active_pools: pools that "
         "have any; threads: native workers\n"
         "alive, of which idle_threads are parked; threads_started and threads_ended: since the\n"
-        "process began; thread_cap: most workers the process's limits allow.\n\n"
+        "process began; thread_cap: most workers the process's limits allow. runners: workers\n"
+        "that hold the GIL or wait for it, blocked: those whose task is off it (or waits for it\n"
+        "behind a runner); second_runners: how often one more runner was let in beside a task that\n"
+        "kept the GIL for long.\n\n"
         "GIL: held. Thread safety: any thread.");
     module.def("_distrust_gil_words", &distrust_gil_words,
                "Schedule as where the interpreter's words about the GIL cannot be read.");

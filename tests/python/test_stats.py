@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 import gilpool
-from _tools import Held, fail, gil_kept, settle
+from _tools import PATIENCE, Held, fail, gil_kept, settle, wait_until
 
 
 @pytest.fixture
@@ -106,6 +106,26 @@ def test_the_process_counts_threads_and_tasks() -> None:
         assert stats["task_objects"] >= before["task_objects"] + 4
         assert stats["threads"] >= 4
         assert stats["threads"] <= stats["thread_cap"]
+        # A runner is seen off the GIL only if somebody wants to be the next one.
+        assert stats["blocked"] >= 3
+        assert stats["runners"] + stats["blocked"] == 4
     settle()
 
     assert gilpool.stats()["tasks"] == 0
+    wait_until(lambda: gilpool.stats()["runners"] + gilpool.stats()["blocked"] == 0)
+
+
+def test_a_second_runner_beside_tasks_that_keep_the_gil_is_counted() -> None:
+    def keep_gil(seconds: float) -> None:
+        end = time.perf_counter() + seconds
+        while time.perf_counter() < end:
+            pass
+
+    before = gilpool.stats()["second_runners"]
+    pool = gilpool.Pool()
+    deadline = time.monotonic() + PATIENCE
+    # How soon tasks are known to compute depends on what came before.
+    while gilpool.stats()["second_runners"] == before:
+        assert time.monotonic() < deadline
+        for task in [pool.spawn(keep_gil, 0.1) for _ in range(3)]:
+            task.join()
