@@ -49,6 +49,22 @@ inline constexpr bool kTaskStorageIsKept = false;
 inline constexpr bool kTaskStorageIsKept = true;
 #endif
 
+/// Whether there is a GIL and it is in use: on a free-threaded build the interpreter turns it on
+/// for good when it loads the first module that needs it, unless the user forbade that (-X gil=0).
+/// GIL held, as far as there is one. No API says so, and what Python has for it is private.
+inline bool gil_is_enabled() {
+#ifdef Py_GIL_DISABLED
+    PyObject* const function = PySys_GetObject("_is_gil_enabled");  // borrowed
+    PyObject* const answer = function != nullptr ? PyObject_CallNoArgs(function) : nullptr;
+    const bool enabled = answer == Py_True;
+    Py_XDECREF(answer);
+    PyErr_Clear();
+    return enabled;
+#else
+    return true;
+#endif
+}
+
 /// True from the moment attaching a thread is no longer possible.
 inline bool interpreter_is_finalizing() {
 #if PY_VERSION_HEX >= 0x030D0000

@@ -1,6 +1,7 @@
 // bindings/module.cpp: the module gilpool._core; only lists what it consists of.
 #include <pybind11/pybind11.h>
 
+#include "bindings/compat.hpp"
 #include "bindings/errors.hpp"
 #include "bindings/gil_meter.hpp"
 #include "bindings/gil_words.hpp"
@@ -33,6 +34,12 @@ void add(int (*add_part)(PyObject*), py::module_& module) {
 }  // namespace
 
 PYBIND11_MODULE(_core_of_main, module) {
+    // Asked here, where the interpreter has decided: queues, tasks and pools have no other lock.
+    if (!gb::gil_is_enabled()) {
+        throw py::import_error(
+            "gilpool needs the GIL, which is forced off here: run Python without "
+            "-X gil=0 and PYTHON_GIL=0");
+    }
     module.doc() = "The native part of gilpool; import gilpool instead.";
     module.attr("__version__") = GILPOOL_VERSION;
     module.attr("gil_words_are_readable") = gb::gil_words_are_readable();
