@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "bindings/compat.hpp"
 #include "bindings/gil.hpp"
 #include "bindings/spinning.hpp"
 #include "core/clock.hpp"
@@ -68,10 +69,20 @@ std::uintptr_t futex_of(int native_id) {
 
 std::atomic<int> g_asker{0};
 
-/// Asks for the GIL once.
-void ask(void*) {
+/// Asks for the GIL once. What it may wait for before that is not the GIL's futex.
+void ask(void* interpreter) {
+    PyThreadState* const state = PyThreadState_New(static_cast<PyInterpreterState*>(interpreter));
     g_asker.store(static_cast<int>(core::kernel_id()));
-    PyGILState_Release(PyGILState_Ensure());
+    PyEval_RestoreThread(state);
+    PyThreadState_Clear(state);
+    PyThreadState_DeleteCurrent();  // lets the GIL go
+}
+
+void let_asker_begin() {
+    if constexpr (kNewThreadStateNeedsGil) {
+        const Released released;
+        spin_until(kSleepsWithin, [] { return g_asker.load() != 0; });
+    }
 }
 
 /// Where the asker sleeps while the GIL is held here: the same place at several looks, or 0.
@@ -97,7 +108,8 @@ bool gil_waiters_are_visible() {
     if (!g_tried) {
         g_tried = true;
         core::ServiceThread asker;
-        if (asker.start("gilpool-asks", &ask, nullptr)) {
+        if (asker.start("gilpool-asks", &ask, PyInterpreterState_Get())) {
+            let_asker_begin();
             const std::uintptr_t futex = see_asker_sleep();
             {
                 const Released released;

@@ -8,7 +8,6 @@
 #include "bindings/compat.hpp"
 #include "bindings/gil.hpp"
 
-#if !defined(Py_GIL_DISABLED)
 // The internal headers are written for C: C's own atomics do not compile as C++, the compiler's
 // builtins, which 3.12 takes otherwise, do and have the same layout.
 #undef HAVE_STD_ATOMIC
@@ -17,7 +16,6 @@
 #define GILPOOL_READS_GIL_STRUCT 1
 #else
 #include <internal/pycore_runtime.h>
-#endif
 #endif
 
 namespace gilpool::bindings {
@@ -32,7 +30,6 @@ std::atomic<Readable> g_readable{Readable::untried};
 _gil_runtime_state* g_gil = nullptr;
 #endif
 
-#if !defined(Py_GIL_DISABLED)
 /// The struct's type differs between versions, its fields do not.
 auto& gil_struct() {
 #ifdef GILPOOL_READS_GIL_STRUCT
@@ -41,7 +38,6 @@ auto& gil_struct() {
     return _PyRuntime.ceval.gil;
 #endif
 }
-#endif
 
 void find_words() {
 #ifdef GILPOOL_READS_GIL_STRUCT
@@ -50,9 +46,6 @@ void find_words() {
 }
 
 bool words_pass_their_test() {
-#ifdef Py_GIL_DISABLED
-    return false;  // there is no holder to name
-#else
     PyThreadState* const state = PyThreadState_Get();
     constexpr int kRounds = 16;
     for (int round = 0; round < kRounds; ++round) {
@@ -69,7 +62,6 @@ bool words_pass_their_test() {
         }
     }
     return true;
-#endif
 }
 
 }  // namespace
@@ -98,27 +90,17 @@ const PyThreadState* gil_holder() {
     }
     const void* const last_holder = &g_gil->last_holder;
     return *static_cast<PyThreadState* const volatile*>(last_holder);
-#elif defined(Py_GIL_DISABLED)
-    return nullptr;
 #else
     return _PyThreadState_UncheckedGet();  // runtime-global up to 3.11: the holder, whoever asks
 #endif
 }
 
 unsigned long gil_switches() {
-#if defined(Py_GIL_DISABLED)
-    return 0;
-#else
     return *static_cast<const volatile unsigned long*>(&gil_struct().switch_number);
-#endif
 }
 
 void set_switch_interval_without_gil(unsigned long microseconds) {
-#if defined(Py_GIL_DISABLED)
-    (void)microseconds;
-#else
     *static_cast<volatile unsigned long*>(&gil_struct().interval) = microseconds;
-#endif
 }
 
 }  // namespace gilpool::bindings
