@@ -46,6 +46,29 @@ def test_with_the_gil_asked_for_nothing_is_said() -> None:
     assert (result.returncode, result.stderr) == (0, "")
 
 
+def test_a_measurement_may_come_first() -> None:
+    """The first other thread of a process stops all others: who starts it must let the GIL go."""
+    result = run(
+        """
+        import time
+        import gilpool.gil
+        print(gilpool.gil.Probe().report(time.sleep, 0.001).verdict)
+        """,
+        "-X",
+        "gil=1",
+    )
+
+    assert (result.returncode, result.stdout, result.stderr) == (0, "releases\n", "")
+
+
+def test_who_holds_the_gil_is_known() -> None:
+    source = "import gilpool; print(gilpool.features()['gil_words'])"
+
+    result = run(source, "-X", "gil=1")
+
+    assert (result.returncode, result.stdout, result.stderr) == (0, "True\n", "")
+
+
 @pytest.mark.parametrize(
     ("options", "environ"),
     [(["-X", "gil=0"], {}), ([], {"PYTHON_GIL": "0"})],
