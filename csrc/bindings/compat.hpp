@@ -91,6 +91,20 @@ inline bool holds_gil(PyThreadState* state) {
 #endif
 }
 
+/// Whether base64.b64decode reads what follows complete padding: since 3.15 and late releases of
+/// 3.13 and 3.14, so the running interpreter is asked. GIL held.
+inline bool base64_goes_on_after_padding() {
+    PyObject* const binascii = PyImport_ImportModule("binascii");
+    PyObject* const bytes = binascii != nullptr
+                                ? PyObject_CallMethod(binascii, "a2b_base64", "s", "AA==AA==")
+                                : nullptr;
+    const bool goes_on = bytes != nullptr && PyObject_Size(bytes) > 1;
+    Py_XDECREF(bytes);
+    Py_XDECREF(binascii);
+    PyErr_Clear();
+    return goes_on;
+}
+
 /// The form in which a method table wants a function that takes keywords, or a vector of arguments.
 inline PyCFunction keyword_method(PyCFunctionWithKeywords function) {
     return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function));

@@ -1,5 +1,6 @@
 // bindings/kernel_table.cpp: the kernels that Python sees; a new one is a row here and a line in
 // python/gilpool/kernels.pyi (docs/adding-a-kernel.md).
+#include "bindings/compat.hpp"
 #include "bindings/kernel_binding.hpp"
 #include "bindings/kernel_row.hpp"
 #include "kernels/base64.hpp"
@@ -25,6 +26,14 @@ constexpr std::size_t kHashed = 2 * 1024;
 
 std::size_t b64encode_room(k::BytesView data) noexcept {
     return k::b64encoded_size(data.size());
+}
+
+/// Set at import: a kernel cannot ask Python.
+k::Base64Rules g_lenient_base64 = k::Base64Rules::ends_at_padding;
+
+k::Result<std::uint64_t> b64decode(k::BytesView text, bool validate, std::span<std::byte> out,
+                                   k::Stop stop) noexcept {
+    return k::b64decode(text, validate ? k::Base64Rules::strict : g_lenient_base64, out, stop);
 }
 
 std::size_t b64decode_room(k::BytesView text, bool) noexcept {
@@ -60,6 +69,9 @@ using Sort = Overload<&k::sort<T>>;
 }  // namespace
 
 const std::vector<KernelRow>& kernel_table() {
+    if (base64_goes_on_after_padding()) {
+        g_lenient_base64 = k::Base64Rules::goes_on;
+    }
     static const std::vector<KernelRow> table{
         kernel<&k::busy>(
             "busy", {{"ms"}},
@@ -112,7 +124,7 @@ const std::vector<KernelRow>& kernel_table() {
                                                {.keeps_gil_below = kHashed,
                                                 .example = "(text(n),)",
                                                 .doc = "Encode as base64.b64encode does."}),
-        kernel<&k::b64decode, &b64decode_room>(
+        kernel<&b64decode, &b64decode_room>(
             "b64decode", {{"data"}, {"validate", "False"}},
             {.keeps_gil_below = kHashed,
              .example = "(base64(n),)",

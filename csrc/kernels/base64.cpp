@@ -34,18 +34,19 @@ void encode_rest(const unsigned char* from, std::size_t size, unsigned char* to)
 /// Reads characters as Python does: groups where nothing disturbs, one character at a time else.
 class Decoder {
   public:
-    Decoder(BytesView text, bool validate, std::span<std::byte> out) noexcept
+    Decoder(BytesView text, Base64Rules rules, std::span<std::byte> out) noexcept
         : next_(begin_of(text)),
           end_(next_ + text.size()),
           begin_(begin_of(out)),
           out_(begin_),
-          validate_(validate) {}
+          validate_(rules == Base64Rules::strict),
+          goes_on_(rules == Base64Rules::goes_on) {}
 
     Result<std::uint64_t> run(Stop stop) {
         if (validate_ && next_ != end_ && *next_ == '=')
             return wrong("Leading padding not allowed");
         const unsigned char* look = next_;
-        while (next_ != end_ && !complete_) {
+        while (next_ != end_ && (!complete_ || goes_on_)) {
             if (next_ >= look) {
                 if (stop.requested()) return Error{ErrorKind::stopped};
                 look = next_ + std::min(kStride, left());
@@ -56,7 +57,7 @@ class Decoder {
                 next_ += taken;
                 out_ += taken / 4 * 3;
                 if (taken != 0) {
-                    pads_ = 0;
+                    note_letter();
                     continue;
                 }
             }
@@ -72,13 +73,18 @@ class Decoder {
         return Error{ErrorKind::malformed, 0, std::move(message)};
     }
 
+    void note_letter() noexcept {
+        pads_ = 0;
+        complete_ = false;
+    }
+
     /// What is wrong with this character, or null.
     const char* take(unsigned char letter) noexcept {
         if (letter == '=') return take_padding();
         const std::uint8_t value = base64::kValues[letter];
         if (value == base64::kInvalid) return validate_ ? "Only base64 data is allowed" : nullptr;
         if (validate_ && padded_) return "Discontinuous padding not allowed";
-        pads_ = 0;
+        note_letter();
         bits_ = bits_ << 6 | value;
         if (position_ != 0) {
             *out_++ = static_cast<unsigned char>(bits_ >> (6 - 2 * position_));
@@ -113,11 +119,12 @@ class Decoder {
     unsigned char* const begin_;
     unsigned char* out_;
     const bool validate_;
+    const bool goes_on_;     ///< after complete padding
     unsigned position_ = 0;  ///< in the group of four
     unsigned bits_ = 0;      ///< of the characters before, the last at the right
     unsigned pads_ = 0;      ///< since the last character
     bool padded_ = false;    ///< some padding was seen
-    bool complete_ = false;  ///< the padding is complete: the rest does not count
+    bool complete_ = false;  ///< the padding is complete
 };
 
 }  // namespace
@@ -135,9 +142,9 @@ Result<std::uint64_t> b64encode(BytesView data, std::span<std::byte> out, Stop s
     return std::uint64_t{out.size()};
 }
 
-Result<std::uint64_t> b64decode(BytesView text, bool validate, std::span<std::byte> out,
+Result<std::uint64_t> b64decode(BytesView text, Base64Rules rules, std::span<std::byte> out,
                                 Stop stop) noexcept {
-    return guarded([&] { return Decoder(text, validate, out).run(stop); });
+    return guarded([&] { return Decoder(text, rules, out).run(stop); });
 }
 
 }  // namespace gilpool::kernels

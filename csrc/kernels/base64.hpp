@@ -24,12 +24,17 @@ constexpr std::size_t b64decoded_limit(std::size_t size) noexcept {
 /// overlap; the number of bytes written: all.
 Result<std::uint64_t> b64encode(BytesView data, std::span<std::byte> out, Stop stop) noexcept;
 
-/// `base64.b64decode(text, validate=validate)` into `out`, which has b64decoded_limit(text.size())
-/// bytes and does not overlap; the number of bytes written. Without `validate`, what is not in the
-/// alphabet is passed over, and nothing after complete padding is looked at: the same in all
-/// versions of Python. With it, the rules are those of Python 3.13 (earlier ones take some
-/// superfluous padding). Text that is malformed is an error in Python's words.
-Result<std::uint64_t> b64decode(BytesView text, bool validate, std::span<std::byte> out,
+/// How malformed text is read: as Python's validate=True reads it, or else with what is not in the
+/// alphabet passed over.
+enum class Base64Rules : unsigned char {
+    strict,           ///< those of Python 3.13; earlier ones take some superfluous padding
+    ends_at_padding,  ///< nothing after complete padding is looked at
+    goes_on,          ///< padding that more characters follow is passed over, too
+};
+
+/// `base64.b64decode(text)` into `out`, which has b64decoded_limit(text.size()) bytes and does not
+/// overlap; the number of bytes written. Text that is malformed is an error in Python's words.
+Result<std::uint64_t> b64decode(BytesView text, Base64Rules rules, std::span<std::byte> out,
                                 Stop stop) noexcept;
 
 }  // namespace gilpool::kernels

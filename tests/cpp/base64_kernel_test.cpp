@@ -20,9 +20,9 @@ std::string encoded(std::string_view data) {
     return text_of(text);
 }
 
-std::string decoded(std::string_view text, bool validate = false) {
+std::string decoded(std::string_view text, Base64Rules rules = Base64Rules::ends_at_padding) {
     Bytes data(b64decoded_limit(text.size()));
-    const Result<std::uint64_t> size = b64decode(bytes_of(text), validate, data, Stop());
+    const Result<std::uint64_t> size = b64decode(bytes_of(text), rules, data, Stop());
     if (!size.ok()) {
         EXPECT_EQ(size.error().kind, ErrorKind::malformed);
         return "error: " + size.error().message;
@@ -50,7 +50,7 @@ TEST(Base64, HasTheValuesOfRfc4648) {
     for (const auto& [data, text] : values) {
         EXPECT_EQ(encoded(data), text);
         EXPECT_EQ(decoded(text), data);
-        EXPECT_EQ(decoded(text, true), data);
+        EXPECT_EQ(decoded(text, Base64Rules::strict), data);
     }
 }
 
@@ -61,11 +61,11 @@ TEST(Base64, ComesBackFromEveryLengthAndAlignment) {
         const std::string text = encoded(data);
         ASSERT_EQ(text.size(), b64encoded_size(size));
         ASSERT_EQ(decoded(text), data);
-        ASSERT_EQ(decoded(text, true), data);
+        ASSERT_EQ(decoded(text, Base64Rules::strict), data);
         ASSERT_EQ(decoded(" " + text), data);
     }
     const std::string large = random_bytes(random, 10'000'001);
-    EXPECT_EQ(decoded(encoded(large), true), large);
+    EXPECT_EQ(decoded(encoded(large), Base64Rules::strict), large);
 }
 
 TEST(Base64, HasPortableLoopsThatAgree) {
@@ -128,6 +128,21 @@ TEST(Base64, PassesOverWhatDoesNotBelong) {
     EXPECT_EQ(decoded(lines), data);
 }
 
+TEST(Base64, ReadsWhatFollowsPaddingIfToldTo) {
+    constexpr Base64Rules kGoesOn = Base64Rules::goes_on;
+    EXPECT_EQ(decoded("Zm9v\nYmFy\r\n", kGoesOn), "foobar");
+    EXPECT_EQ(decoded("Zg==", kGoesOn), "f");
+    EXPECT_EQ(decoded("Zg==!==\n", kGoesOn), "f");
+    EXPECT_EQ(decoded("====Zm9v====", kGoesOn), "foo");
+    EXPECT_EQ(decoded("Zg==Zg==", kGoesOn), "f\x06`");
+    EXPECT_EQ(decoded("Zg=Zg==", kGoesOn), "f\x06`");
+    EXPECT_EQ(decoded("Zm9=vZm9vZm8=", kGoesOn), "foofoofo");
+    EXPECT_EQ(decoded("Zm8=Zm9v", kGoesOn), "error: Incorrect padding");
+    EXPECT_EQ(decoded("Zm8=Zm9vYQ==", kGoesOn),
+              "error: Invalid base64-encoded string: number of data characters (9) "
+              "cannot be 1 more than a multiple of 4");
+}
+
 TEST(Base64, SaysWhatPythonSays) {
     EXPECT_EQ(decoded("Z"),
               "error: Invalid base64-encoded string: number of data characters (1) "
@@ -137,19 +152,20 @@ TEST(Base64, SaysWhatPythonSays) {
               "(5) cannot be 1 more than a multiple of 4");
     EXPECT_EQ(decoded("Zm8"), "error: Incorrect padding");
     EXPECT_EQ(decoded("Zg="), "error: Incorrect padding");
-    EXPECT_EQ(decoded("=Zg=", true), "error: Leading padding not allowed");
-    EXPECT_EQ(decoded("Zm9v\n", true), "error: Only base64 data is allowed");
-    EXPECT_EQ(decoded("Zm9v=", true), "error: Excess padding not allowed");
-    EXPECT_EQ(decoded("Zg=v", true), "error: Discontinuous padding not allowed");
-    EXPECT_EQ(decoded("Zg===", true), "error: Excess data after padding");
-    EXPECT_EQ(decoded("Zm8=Zm9v", true), "error: Excess data after padding");
+    EXPECT_EQ(decoded("=Zg=", Base64Rules::strict), "error: Leading padding not allowed");
+    EXPECT_EQ(decoded("Zm9v\n", Base64Rules::strict), "error: Only base64 data is allowed");
+    EXPECT_EQ(decoded("Zm9v=", Base64Rules::strict), "error: Excess padding not allowed");
+    EXPECT_EQ(decoded("Zg=v", Base64Rules::strict), "error: Discontinuous padding not allowed");
+    EXPECT_EQ(decoded("Zg===", Base64Rules::strict), "error: Excess data after padding");
+    EXPECT_EQ(decoded("Zm8=Zm9v", Base64Rules::strict), "error: Excess data after padding");
 }
 
 TEST(Base64, StopsWhenAsked) {
     const std::atomic<bool> flag{true};
     Bytes out(4);
     EXPECT_EQ(b64encode(bytes_of("foo"), out, Stop(flag)).error().kind, ErrorKind::stopped);
-    EXPECT_EQ(b64decode(bytes_of("Zm9v"), true, out, Stop(flag)).error().kind, ErrorKind::stopped);
+    EXPECT_EQ(b64decode(bytes_of("Zm9v"), Base64Rules::strict, out, Stop(flag)).error().kind,
+              ErrorKind::stopped);
 }
 
 }  // namespace

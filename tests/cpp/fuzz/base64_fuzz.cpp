@@ -31,7 +31,8 @@ std::string slow_encode(std::string_view data) {
 }
 
 /// Whether text is acceptable, and the bytes before the end or the mistake.
-bool slow_decode(std::string_view text, bool strict, std::string& data) {
+bool slow_decode(std::string_view text, kernels::Base64Rules rules, std::string& data) {
+    const bool strict = rules == kernels::Base64Rules::strict;
     std::vector<std::size_t> group;
     std::size_t pads = 0;
     bool padded = false;
@@ -39,7 +40,8 @@ bool slow_decode(std::string_view text, bool strict, std::string& data) {
         if (text[at] == '=') {
             padded = true;
             if (strict && group.empty()) return false;
-            if (group.size() >= 2 && group.size() + ++pads == 4)
+            if (group.size() >= 2) ++pads;
+            if (rules != kernels::Base64Rules::goes_on && group.size() + pads == 4)
                 return !strict || at + 1 == text.size();
             continue;
         }
@@ -59,7 +61,7 @@ bool slow_decode(std::string_view text, bool strict, std::string& data) {
             group.clear();
         }
     }
-    return group.empty();
+    return group.empty() || (group.size() >= 2 && group.size() + pads >= 4);
 }
 
 }  // namespace
@@ -74,12 +76,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     FUZZ_CHECK(encoded.size() == expected.size());
     FUZZ_CHECK(expected.empty() ||
                std::memcmp(encoded.data(), expected.data(), expected.size()) == 0);
-    for (const bool strict : {false, true}) {
+    using enum kernels::Base64Rules;
+    for (const kernels::Base64Rules rules : {strict, ends_at_padding, goes_on}) {
         std::string plain;
-        const bool good = slow_decode(text, strict, plain);
+        const bool good = slow_decode(text, rules, plain);
         kernels::Bytes decoded(kernels::b64decoded_limit(text.size()));
         const auto written =
-            kernels::b64decode(fuzz::bytes_of(text), strict, decoded, kernels::Stop());
+            kernels::b64decode(fuzz::bytes_of(text), rules, decoded, kernels::Stop());
         FUZZ_CHECK(written.ok() == good);
         if (!good) continue;
         FUZZ_CHECK(written.value() == plain.size());
