@@ -62,6 +62,7 @@ class Decoder {
                 }
             }
             if (const char* mistake = take(*next_++)) return wrong(mistake);
+            if (validate_ && padded_ && position_ == 1) return finish();
         }
         return finish();
     }
@@ -97,10 +98,16 @@ class Decoder {
         padded_ = true;
         if (validate_ && position_ == 0) return "Excess padding not allowed";
         if (position_ >= 2 && position_ + ++pads_ >= 4) {
-            if (validate_ && next_ != end_) return "Excess data after padding";
+            if (validate_ && next_ != end_) return wrong_after_padding(*next_);
             complete_ = true;
         }
         return nullptr;
+    }
+
+    static const char* wrong_after_padding(unsigned char letter) noexcept {
+        if (letter == '=') return "Excess padding not allowed";
+        return base64::kValues[letter] == base64::kInvalid ? "Only base64 data is allowed"
+                                                           : "Excess data after padding";
     }
 
     Result<std::uint64_t> finish() const {

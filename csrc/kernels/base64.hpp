@@ -27,7 +27,7 @@ Result<std::uint64_t> b64encode(BytesView data, std::span<std::byte> out, Stop s
 /// How malformed text is read: as Python's validate=True reads it, or else with what is not in the
 /// alphabet passed over.
 enum class Base64Rules : unsigned char {
-    strict,           ///< those of Python 3.13; earlier ones take some superfluous padding
+    strict,           ///< those of Python 3.13.15; 3.10 to 3.12 take some superfluous padding
     ends_at_padding,  ///< nothing after complete padding is looked at
     goes_on,          ///< padding that more characters follow is passed over, too
 };

@@ -156,7 +156,11 @@ TEST(Base64, SaysWhatPythonSays) {
     EXPECT_EQ(decoded("Zm9v\n", Base64Rules::strict), "error: Only base64 data is allowed");
     EXPECT_EQ(decoded("Zm9v=", Base64Rules::strict), "error: Excess padding not allowed");
     EXPECT_EQ(decoded("Zg=v", Base64Rules::strict), "error: Discontinuous padding not allowed");
-    EXPECT_EQ(decoded("Zg===", Base64Rules::strict), "error: Excess data after padding");
+    EXPECT_EQ(decoded("Zg===", Base64Rules::strict), "error: Excess padding not allowed");
+    EXPECT_EQ(decoded("Zg==\n", Base64Rules::strict), "error: Only base64 data is allowed");
+    EXPECT_EQ(decoded("Zm9vY=mF", Base64Rules::strict),
+              "error: Invalid base64-encoded string: number of data characters (5) "
+              "cannot be 1 more than a multiple of 4");
     EXPECT_EQ(decoded("Zm8=Zm9v", Base64Rules::strict), "error: Excess data after padding");
 }
 
