@@ -189,6 +189,8 @@ def test_without_a_gil_the_verdicts_are_called_vacuous(pytester: pytest.Pytester
         """
         import sys
 
+        import gilpool  # which refuses to be loaded without a GIL
+
         sys._is_gil_enabled = lambda: False
         """
     )
