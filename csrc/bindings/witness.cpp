@@ -12,7 +12,8 @@ bool Witness::start() {
     const bool started =
         thread_.start([](void* self) { static_cast<Witness*>(self)->run(); }, this);
     if (started) {
-        // A memory hook (tracemalloc's) takes the GIL when the thread makes its state.
+        // When the thread makes its state, a memory hook (tracemalloc's) takes the GIL, and a
+        // free-threaded build, which may have its GIL on, stops every thread that runs Python.
         const Released released;
         ready_.acquire();
     }
