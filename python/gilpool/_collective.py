@@ -1,7 +1,6 @@
 """What Pool and Group do with all of their tasks at once: kill, `with`, errors after a join."""
 
 import warnings
-import weakref
 from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Any, Final, TypeVar
@@ -9,6 +8,7 @@ from typing import Any, Final, TypeVar
 from gilpool import _core
 from gilpool._core import Task, TaskExit
 from gilpool._deadline import Deadline
+from gilpool._living import Living
 from gilpool._waiting import KillWith, is_ready, raise_error_of, wait
 
 _Self = TypeVar("_Self", bound="Collective")
@@ -20,10 +20,7 @@ _LEAVE_WITHIN: Final = 5.0
 class Collective:
     """Mix-in for what tracks tasks: needs iteration, `in`, discard and join."""
 
-    # Who has been killed here, by id. No WeakSet: its callbacks would run in whatever task drops
-    # one of these, and an exception that this task is killed with, raised there, would be lost.
-    _dying: "dict[int, list[weakref.ref[Any]]] | None" = None
-    _dying_may_be: int = 64
+    _dying: "Living[Any] | None" = None
 
     def __iter__(self) -> Iterator[Task[Any]]:
         raise NotImplementedError
@@ -39,22 +36,8 @@ class Collective:
     def _not_dying_yet(self, tasks: Iterable[Any]) -> list[Any]:
         """Those that are killed for the first time; remembers them as dying."""
         if self._dying is None:
-            self._dying = {}
-        dying = self._dying
-        new = []
-        for task in tasks:
-            mark = [weakref.ref(task)]
-            known = dying.setdefault(id(task), mark)
-            if known is not mark and known[0]() is not task:
-                dying[id(task)] = known = mark  # that one is gone; this one has its place
-            if known is mark:
-                new.append(task)
-        if len(dying) > self._dying_may_be:
-            for place, known in list(dying.items()):
-                if known[0]() is None:
-                    dying.pop(place, None)
-            self._dying_may_be = 64 + 2 * len(dying)
-        return new
+            self._dying = Living()
+        return [task for task in tasks if self._dying.add(task)]
 
     def kill(
         self, exception: KillWith = TaskExit, block: bool = True, timeout: float | None = None

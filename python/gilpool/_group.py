@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ParamSpec, TypeVar
 
-from gilpool import _core
+from gilpool import _core, _forks
 from gilpool._collective import Collective, raise_first_error
 from gilpool._core import Task
 from gilpool._deadline import Deadline, check_timeout
@@ -47,8 +47,12 @@ class Group(Collective, MappingMixin):
     def __init__(self, tasks: Iterable[Any] = (), /) -> None:
         self._members: Members = {}
         self._backlog = Backlog()  # stays empty: a group is never full
+        _forks.see_to(self)
         for task in tasks:
             self.add(task)
+
+    def _begin_anew(self) -> None:
+        self._members.clear()
 
     @property
     def daemon(self) -> bool:

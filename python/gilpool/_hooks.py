@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Callable
 
-from gilpool import _core, _imap
+from gilpool import _core, _forks, _imap
 
 
 def _exit_follows_interrupt() -> bool:
@@ -25,6 +25,12 @@ def _at_exit() -> None:
     """Run what was spawned to its end (drop the queue after Ctrl-C), then end the workers."""
     _imap.stop_main_feeders()
     _core._finish(_exit_follows_interrupt())
+
+
+def _in_child() -> None:
+    """Fail what the parent goes on with, and begin anew."""
+    _core._after_fork_in_child()
+    _forks.begin_anew()
 
 
 def _register_exit_hook(hook: Callable[[], None]) -> None:
@@ -42,4 +48,4 @@ def install() -> None:
     if main_ident is not None:
         _core._set_main_thread(main_ident)
     _register_exit_hook(_at_exit)
-    os.register_at_fork(before=_core._before_fork, after_in_child=_core._after_fork_in_child)
+    os.register_at_fork(before=_core._before_fork, after_in_child=_in_child)

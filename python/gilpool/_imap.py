@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, Generic, TypeVar
 
-from gilpool import _core
+from gilpool import _core, _forks
 from gilpool._core import Task, TaskExit
 from gilpool._helpers import Admit
 
@@ -112,6 +112,31 @@ class _Feed(Generic[_T]):
         self.ended = True
         self.arrived.put(_END)
 
+    def begin_anew(self, feeder: Task[object]) -> None:
+        """In a forked child: let what will not arrive any more arrive, as the failure that it is.
+
+        The feeder goes on if it is the very task that forked.
+        """
+        arrived = [self.arrived.get(0) for _ in range(len(self.arrived))]
+        for one in [*arrived, *self._lost(set(arrived))]:
+            self.arrived.put(one)
+        if self.ended:
+            self.arrived.put(_END)  # a reader may have had it in the hand
+        elif feeder.ready():
+            self.end(feeder)
+
+    def _lost(self, arrived: set[object]) -> list[Task[_T]]:
+        """Takes those out that have not been started: the feeder was waiting for their slot."""
+        lost = []
+        for task in list(self.unread):
+            if task in arrived:
+                continue
+            if not isinstance(task, Task) or not task.started:
+                del self.unread[task]
+            elif self._ordered or task.ready():
+                lost.append(task)
+        return lost
+
     def has_read(self, one: object) -> None:
         """Count one result as read, which makes room for another."""
         self.unread.pop(one, None)
@@ -138,6 +163,10 @@ class IMap(Iterator[_T]):
         self._feeder.rawlink(feed.end)
         in_main = threading.get_ident() == threading.main_thread().ident
         (_main_feeders if in_main else _feeders)._start(self._feeder, None)
+        _forks.see_to(self)
+
+    def _begin_anew(self) -> None:
+        self._feed.begin_anew(self._feeder)
 
     def __next__(self) -> _T:
         feed = self._feed

@@ -3,16 +3,21 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, ParamSpec, TypeVar
 
-from gilpool import _core
+from gilpool import _core, _forks
 from gilpool._collective import Collective, raise_first_error
 from gilpool._core import Task
 from gilpool._errors import PoolFull
 from gilpool._helpers import Backlog
+from gilpool._living import Living
 from gilpool._mapping import MappingMixin
 from gilpool._members import Members, remove, track, untrack
 
 _T = TypeVar("_T")
 _P = ParamSpec("_P")
+
+
+every_pool: "Final[Living[Pool]]" = Living()
+"""All pools that there are, but for gilpool's own."""
 
 
 # What the native pool has wins over the mix-ins' declarations of the same.
@@ -78,6 +83,12 @@ class Pool(_core.Pool, Collective, MappingMixin):
         )
         self._guests: Members = {}
         self._backlog = Backlog()
+        every_pool.add(self)
+        _forks.see_to(self)
+
+    def _begin_anew(self) -> None:
+        self._guests.clear()  # their slots are free already
+        self._backlog.begin_anew()
 
     def _admit(self, task: Task[Any], timeout: float | None = None, /) -> bool:
         return self._start(task, timeout)

@@ -5,11 +5,12 @@ slot, so that a pool never waits for itself. Everything arrives through the link
 one native mailbox: nothing polls.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar, overload
 
-from gilpool import _core
+from gilpool import _core, _forks
 from gilpool._core import Task, TaskExit, WaitTimeout
 from gilpool._deadline import Deadline, check_timeout
 
@@ -60,10 +61,12 @@ class _Arrivals(Generic[_L]):
         self.objects = list(objects)
         self.mailbox: _core.Mailbox[_L] = _core.Mailbox()
         self._linked: list[_L] = []
+        self._taken: list[int] = []
         _check_not_current(self.objects)
 
     def __enter__(self) -> "_core.Mailbox[_L]":
         put = self.mailbox.put
+        _forks.see_to(self)
         try:
             for one in self.objects:
                 # Done already: a link would cost a worker's time to say what is known.
@@ -85,6 +88,25 @@ class _Arrivals(Generic[_L]):
 
     def __exit__(self, *_: object) -> None:
         self.unlink()
+
+    def take(self, timeout: float | None) -> _L:
+        """Return the next one that ends; WaitTimeout if none does in time."""
+        one = self.mailbox.get(timeout)
+        self._taken.append(id(one))
+        return one
+
+    def _begin_anew(self) -> None:
+        # The parent's tasks have failed here, but their links are not called.
+        arrived = Counter(self._taken)
+        for _ in range(len(self.mailbox)):
+            one = self.mailbox.get(0)
+            arrived[id(one)] += 1
+            self.mailbox.put(one)
+        for one in self.objects:
+            if arrived[id(one)]:
+                arrived[id(one)] -= 1
+            elif is_ready(one):
+                self.mailbox.put(one)
 
     def unlink(self) -> None:
         """Take back every link; those whose objects have ended are gone already."""
@@ -176,7 +198,7 @@ class iwait(Iterator[_L]):  # noqa: N801 - reads as the function it is in gevent
             self._arrivals.__enter__()
             self._deadline = Deadline(self._timeout)
         try:
-            one = self._arrivals.mailbox.get(self._deadline.remaining())
+            one = self._arrivals.take(self._deadline.remaining())
         except WaitTimeout:
             self.close()
             raise StopIteration from None

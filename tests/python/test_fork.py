@@ -110,6 +110,186 @@ def test_what_the_parents_tasks_were_given_is_not_destroyed_in_the_child(
     assert result.stdout.split() == ["parent"] * 5
 
 
+IN_CHILD = """
+    import gilpool, os, threading, time, warnings
+    warnings.simplefilter("ignore", DeprecationWarning)  # of forking beside threads
+
+    def in_child(check):
+        child = os.fork()
+        if child == 0:
+            try:
+                check()
+            except BaseException:
+                import traceback
+                traceback.print_exc()
+                os._exit(1)
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+
+    def fails(function, *args):
+        try:
+            function(*args)
+        except RuntimeError as error:
+            assert "belongs to the parent" in str(error), error
+        else:
+            raise AssertionError("it did not fail")
+
+    go = threading.Event()
+    pool = gilpool.Pool(1)
+"""
+
+
+def test_child_has_no_backlog_and_what_waited_in_it_has_failed(run_script: Script) -> None:
+    result = run_script(
+        IN_CHILD
+        + """
+    class Given:
+        def __del__(self):
+            os.write(1, b"parent " if os.getpid() == parent else b"child ")
+
+    parent = os.getpid()
+    running = pool.spawn(go.wait)
+    waiting = [pool.apply_async(id, (Given(),)) for _ in range(3)]
+
+    def check():
+        for task in waiting:
+            fails(task.get)
+        waiting.clear()
+        assert pool.apply_async(pow, (2, 5)).get(timeout=9) == 32
+        assert pool.map_async(abs, [-1]).get(timeout=9) == [1]
+
+    in_child(check)
+    go.set()
+    gilpool.joinall(waiting, raise_error=True)
+    """
+    )
+
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.split() == ["parent"] * 3
+
+
+@pytest.mark.parametrize("name", ["imap", "imap_unordered"])
+@pytest.mark.parametrize("waits_for", ["slot", "input"])
+def test_child_reads_what_had_arrived_and_then_that_the_rest_is_the_parents(
+    run_script: Script, name: str, waits_for: str
+) -> None:
+    result = run_script(
+        IN_CHILD
+        + f"""
+    def work(n):
+        if n == 1 and {waits_for == "slot"}:
+            go.wait()
+        return n
+
+    def numbers():
+        yield 0
+        if {waits_for == "input"}:
+            go.wait()
+        yield from range(1, 4)
+
+    results = pool.{name}(work, numbers())
+    assert next(results) == 0
+    time.sleep(0.05)  # the feeder goes as far as it can
+
+    def check():
+        fails(next, results)
+        for _ in range(2):
+            try:
+                list(results)
+            except RuntimeError:  # the task and the input fail by themselves
+                pass
+        assert list(results) == list(results) == []
+        assert list(pool.{name}(abs, [-1])) == [1]
+
+    in_child(check)
+    go.set()
+    assert list(results) == [1, 2, 3]
+    """
+    )
+
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_an_input_that_forks_is_read_on_in_both(run_script: Script) -> None:
+    result = run_script("""
+        import gilpool, os, warnings
+        warnings.simplefilter("ignore", DeprecationWarning)  # a task's thread is not the only one
+        pool = gilpool.Pool(2)
+        def numbers():
+            yield 1
+            child = os.fork()
+            if child == 0:
+                os.write(1, b"child ")
+            else:
+                assert os.waitpid(child, 0)[1] == 0
+            yield 2
+            if child == 0:
+                os._exit(0)
+        assert list(pool.imap(abs, numbers())) == [1, 2]
+    """)
+
+    assert (result.returncode, result.stdout, result.stderr) == (0, "child ", "")
+
+
+def test_iteration_over_tasks_ends_in_the_child_as_well(run_script: Script) -> None:
+    result = run_script(
+        IN_CHILD
+        + """
+    first, fresh = gilpool.spawn(int), gilpool.Task(int)
+    rest = [gilpool.spawn(go.wait), gilpool.spawn_later(1000, int)]
+    ended = gilpool.iwait([first, first, *rest, fresh])
+    assert next(ended) is next(ended) is first
+
+    def check():
+        fresh.start()
+        found = [next(ended) for _ in range(3)]
+        assert set(found) == {*rest, fresh}, found
+        assert list(ended) == []
+        for task in rest:
+            fails(task.get)
+
+    in_child(check)
+    go.set()
+    rest[1].kill()
+    fresh.start()
+    assert len(list(ended)) == 3
+    """
+    )
+
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_pools_and_groups_are_empty_in_the_child(run_script: Script) -> None:
+    result = run_script(
+        IN_CHILD
+        + """
+    group = gilpool.Group()
+    fresh = gilpool.Task(int)
+    pool.add(gilpool.spawn(go.wait))
+    group.spawn(go.wait)
+    group.add(fresh)
+
+    def check():
+        for one in (pool, group):
+            assert (len(one), list(one), one.full()) == (0, [], False)
+            task = gilpool.Task(int)
+            one.add(task)
+            assert list(one) == [task]
+            one.kill()
+            assert one.join(9)
+
+    in_child(check)
+    assert len(group) == 2
+    assert pool.full()
+    fresh.start()
+    go.set()
+    assert group.join(9)
+    """
+    )
+
+    assert (result.returncode, result.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_multiprocessing_children_use_the_pool(run_script: Script, method: str) -> None:
     """While a task of the parent runs, too: it goes on there, and is nothing to the children."""
