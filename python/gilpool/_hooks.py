@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 
 from gilpool import _core, _forks, _imap
+from gilpool._unfetched import report_unfetched
 
 
 def _exit_follows_interrupt() -> bool:
@@ -47,5 +48,7 @@ def install() -> None:
     main_ident = threading.main_thread().ident
     if main_ident is not None:
         _core._set_main_thread(main_ident)
+    # Runs after the functions that are registered later, and after every thread that may ask.
+    atexit.register(report_unfetched)
     _register_exit_hook(_at_exit)
     os.register_at_fork(before=_core._before_fork, after_in_child=_in_child)

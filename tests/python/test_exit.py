@@ -188,6 +188,39 @@ def test_unseen_error_is_reported_before_the_end(run_script: Script) -> None:
     assert "ValueError: invalid literal for int()" in result.stderr
 
 
+def test_unseen_errors_of_tasks_that_live_to_the_end_are_reported_once(run_script: Script) -> None:
+    result = run_script("""
+        import atexit, gilpool, threading
+
+        def report(arguments, hook=threading.excepthook):
+            print(arguments.exc_value)
+        threading.excepthook = report
+
+        class Own(gilpool.Task):
+            pass
+
+        def fail(text):
+            raise ValueError(text)
+        tasks = {text: gilpool.spawn(fail, text) for text in ("plain", "seen", "late", "thread")}
+        own = Own(fail, "own")
+        own.start()
+        cycle = [gilpool.spawn(fail, "in a cycle")]
+        cycle.append(cycle)
+        many = gilpool.Pool().spawn_many(fail, ["bulk"])
+        fine = gilpool.spawn(int)
+        tasks["seen"].exception
+
+        def outlive():
+            threading.main_thread().join()
+            tasks["thread"].exception
+        threading.Thread(target=outlive).start()
+        atexit.register(lambda: tasks["late"].exception)
+    """)
+
+    assert (result.returncode, result.stderr) == (0, "")
+    assert sorted(result.stdout.splitlines()) == ["bulk", "in a cycle", "own", "plain"]
+
+
 def test_user_threads_that_outlive_main_can_still_ask(run_script: Script) -> None:
     result = run_script("""
         import gilpool, threading
