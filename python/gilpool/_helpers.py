@@ -19,6 +19,9 @@ helpers: Final = {
 }
 """The pools of the helpers, by whether they work for a daemon."""
 
+maps_under_way: Final[dict[Task[Any], None]] = {}
+"""Helpers that spawn the calls of a map, or wait for them. Entered by themselves."""
+
 # What the parent's waiting tasks were given, in a forked child. Kept: dropping it would close the
 # parent's sockets and flush its files once more.
 _of_the_parent: Final[list[object]] = []

@@ -12,6 +12,8 @@ import threading
 from collections.abc import Callable
 
 from gilpool import _core, _forks, _imap
+from gilpool._exit import drop_queue, let_go_of_what_never_starts
+from gilpool._helpers import maps_under_way
 from gilpool._unfetched import report_unfetched
 
 
@@ -25,12 +27,22 @@ def _exit_follows_interrupt() -> bool:
 def _at_exit() -> None:
     """Run what was spawned to its end (drop the queue after Ctrl-C), then end the workers."""
     _imap.stop_main_feeders()
-    _core._finish(_exit_follows_interrupt())
+    cancel = _exit_follows_interrupt()
+    try:
+        if cancel:
+            drop_queue()
+        let_go_of_what_never_starts()
+    except BaseException:  # Ctrl-C, while it waited
+        cancel = True
+        raise
+    finally:
+        _core._finish(cancel)
 
 
 def _in_child() -> None:
     """Fail what the parent goes on with, and begin anew."""
     _core._after_fork_in_child()
+    maps_under_way.clear()
     _forks.begin_anew()
 
 

@@ -9,7 +9,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from gilpool import _core
 from gilpool._core import Task
-from gilpool._helpers import Backlog, helpers
+from gilpool._helpers import Backlog, helpers, maps_under_way
 from gilpool._imap import IMap, imap
 
 _T = TypeVar("_T")
@@ -165,7 +165,24 @@ class MappingMixin:
             >>> gilpool.Pool().map_async(abs, [-1, 2]).get()
             [1, 2]
         """
-        return helpers[self.daemon].spawn(self.map_cb, function, iterable, callback)
+        return helpers[self.daemon].spawn(self._map_on_helper, function, iterable, callback)
+
+    def _map_on_helper(
+        self,
+        function: Callable[[_A], _T],
+        iterable: Iterable[_A],
+        callback: Callable[[list[_T]], object] | None,
+    ) -> list[_T]:
+        helper = _core.getcurrent()
+        assert helper is not None
+        maps_under_way[helper] = None
+        try:
+            results = self.map(function, iterable)
+        finally:
+            maps_under_way.pop(helper, None)  # a fork in the iterable has emptied it
+        if callback is not None:
+            callback(results)
+        return results
 
     def imap(
         self, function: Callable[..., _T], *iterables: Iterable[Any], maxsize: int | None = None

@@ -178,6 +178,87 @@ def test_unhandled_keyboard_interrupt_drops_the_queue(run_script: Script) -> Non
     assert "KeyboardInterrupt" in result.stderr
 
 
+@pytest.mark.parametrize(
+    "submit",
+    [
+        "[pool.apply_async(work) for _ in range(20)]",
+        "pool.map_async(work, range(20))",
+        "pool.map_async(work, iter(range(20)))",
+        "gilpool.Pool(20, initializer=int).spawn_many(work, range(20))",
+        "[crew.apply_async(work) for _ in range(20)]",
+    ],
+)
+def test_unhandled_keyboard_interrupt_drops_what_waits_for_a_slot(
+    run_script: Script, submit: str
+) -> None:
+    """Only what has begun by then, which is held until then, goes on."""
+    result = run_script(f"""
+        import gilpool, os, threading, time
+        pool, crew = gilpool.Pool(2), gilpool.Pool(2, initializer=int)
+        left = threading.Event()
+        begun = []
+
+        def work(n=0):
+            begun.append(n)
+            left.wait() if len(begun) < 3 else gilpool.sleep_gil(20)
+            os.write(1, b".")
+
+        {submit}
+        while len(begun) < 2:
+            time.sleep(0.001)
+
+        timer = threading.Timer(0.3, left.set)
+        timer.daemon = True
+        timer.start()
+        raise KeyboardInterrupt
+    """)
+
+    assert result.returncode in (130, -2)
+    assert 2 <= len(result.stdout) < 10
+
+
+@pytest.mark.parametrize(
+    "leave_behind",
+    [
+        "pool.add(gilpool.Task(print, 'never'))",
+        "pool.add(3)",
+        "pool.add(gilpool.Task(int)); pool.apply_async(print, ('ran',))",
+        "gilpool.Pool(0).apply_async(print, ('never',))",
+        "pool.spawn(gilpool.sleep, 0.1); pool.size = 0; pool.apply_async(print, ('never',))",
+        "task = gilpool.Pool(0).apply_async(print, ('never',)); gilpool.sleep(0.05); task.kill()",
+    ],
+)
+def test_exit_does_not_wait_for_what_can_never_start(run_script: Script, leave_behind: str) -> None:
+    result = run_script(
+        f"""
+        import gilpool
+        pool = gilpool.Pool(1)
+        {leave_behind}
+        """,
+        timeout=10,
+    )
+
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == ("ran\n" if "ran" in leave_behind else "")
+
+
+@pytest.mark.parametrize("kind", ["a task", "a thread"])
+def test_exit_waits_while_somebody_may_give_a_pool_its_size_back(
+    run_script: Script, kind: str
+) -> None:
+    result = run_script(f"""
+        import gilpool, threading
+        pool = gilpool.Pool(0)
+        pool.apply_async(print, ("ran",))
+        def open_it():
+            gilpool.sleep(0.1)
+            pool.size = 1
+        gilpool.spawn(open_it) if {kind == "a task"} else threading.Thread(target=open_it).start()
+    """)
+
+    assert (result.returncode, result.stdout, result.stderr) == (0, "ran\n", "")
+
+
 def test_unseen_error_is_reported_before_the_end(run_script: Script) -> None:
     result = run_script("""
         import gilpool

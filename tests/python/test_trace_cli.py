@@ -94,7 +94,14 @@ def test_a_module_is_run_as_python_runs_it(command: Command) -> None:
 def test_the_exit_code_is_the_scripts(
     command: Command, tmp_path: Path, end: str, code: int, message: str
 ) -> None:
-    source = f"import sys, time, gilpool\ngilpool.spawn(time.sleep, 0.05)\n{end}\n"
+    # It must have begun: Ctrl-C drops what has not.
+    source = f"""
+        import sys, time, gilpool
+        task = gilpool.spawn(time.sleep, 0.05)
+        while "queued" in repr(task):
+            gilpool.sleep(0.001)
+        {end}
+    """
     result = command("-o", "out.json", "script.py", script=source)
 
     assert result.returncode == code
@@ -114,6 +121,20 @@ def test_threads_left_running_are_waited_for(command: Command, tmp_path: Path) -
     """
     assert command("-o", "out.json", "script.py", script=source).returncode == 0
     assert len(rules.check(tmp_path / "out.json").tasks) == 1
+
+
+def test_after_ctrl_c_only_what_runs_is_waited_for(command: Command, tmp_path: Path) -> None:
+    source = """
+        import gilpool, time
+        pool = gilpool.Pool(2)
+        pool.add(gilpool.Task(int))
+        tasks = [pool.apply_async(time.sleep, (0.2,)) for _ in range(40)]
+        time.sleep(0.1)
+        raise KeyboardInterrupt
+    """
+    assert command("-o", "out.json", "script.py", script=source).returncode == 130
+    tasks = rules.check(tmp_path / "out.json").tasks
+    assert 1 <= len([task for task in tasks if task.name == "sleep"]) < 10
 
 
 def test_the_summary_as_json(command: Command) -> None:

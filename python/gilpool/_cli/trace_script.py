@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 import gilpool
 from gilpool._cli.exits import SIGNAL_BASE, USAGE, CommandError
+from gilpool._exit import drop_queue, let_go_of_what_never_starts
 
 _INTERRUPTED = SIGNAL_BASE + 2
 
@@ -64,8 +65,11 @@ def exit_code_of(run: Callable[[], None]) -> int:
     except SystemExit as end:
         code = _code_of(end)
     except BaseException as error:
-        code = _INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
         _show(error)
+        code = 1
+        if isinstance(error, KeyboardInterrupt):
+            code = _INTERRUPTED
+            drop_queue()
     try:
         _wait_for_the_rest()
     except KeyboardInterrupt:
@@ -99,6 +103,7 @@ def _show(error: BaseException) -> None:
 def _wait_for_the_rest() -> None:
     """Until no task and no thread is left that python's exit would wait for."""
     here = threading.current_thread()
+    let_go_of_what_never_starts()
     while True:
         gilpool.wait()
         others = [
