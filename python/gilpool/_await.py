@@ -5,12 +5,13 @@ links run on workers. A loop is woken once for all completions that arrive befor
 """
 
 import asyncio
+import threading
 import weakref
 from collections import deque
 from collections.abc import Generator
 from typing import Any, TypeVar
 
-from gilpool import _core
+from gilpool import _core, _forks
 from gilpool._core import Task
 
 _T = TypeVar("_T")
@@ -70,11 +71,45 @@ class _Link:
         self._doorbell.ring(self._future)
 
 
+class _Awaits:
+    """Which awaits wait for which task; the loops of several threads may wait for the same one.
+
+    The lock is reentrant because the collector may close a forgotten coroutine at any allocation;
+    each step here leaves the books right for that.
+    """
+
+    def __init__(self) -> None:
+        self._links: dict[int, dict[_Link, None]] = {}
+        self._lock = threading.RLock()
+        _forks.see_to(self)
+
+    def begin(self, task: Task[Any], link: _Link) -> None:
+        with self._lock:
+            links = self._links.get(id(task), {})
+            links[link] = None
+            self._links[id(task)] = links
+
+    def end(self, task: Task[Any], link: _Link) -> bool:
+        """Whether it was the task's last one."""
+        with self._lock:
+            links = self._links.get(id(task), {})
+            links.pop(link, None)
+            if not links:
+                self._links.pop(id(task), None)
+            return not links
+
+    def _begin_anew(self) -> None:
+        self._lock = threading.RLock()
+
+
+_awaits = _Awaits()
+
+
 def wait_for(task: Task[_T]) -> Generator[Any, None, _T]:
     """Wait for `task` in the running event loop; the iterator behind ``Task.__await__``.
 
-    Cancelling the await kills the task if it has not begun; running work goes on, and its result is
-    for whoever else asks.
+    Cancelling the await kills the task if it has not begun and no other await waits for it; running
+    work goes on, and its result is for whoever else asks.
 
     Raises: what the task raised; RuntimeError outside an event loop or when a task awaits itself.
     """
@@ -85,11 +120,15 @@ def wait_for(task: Task[_T]) -> Generator[Any, None, _T]:
         future: asyncio.Future[None] = loop.create_future()
         link = _Link(_doorbell_of(loop), future)
         task.rawlink(link)
+        _awaits.begin(task, link)
+        cancelled = False
         try:
             yield from future
         except asyncio.CancelledError:
-            task._cancel()
+            cancelled = True
             raise
         finally:
             task.unlink(link)
+            if _awaits.end(task, link) and cancelled:
+                task._cancel()
     return task.get()

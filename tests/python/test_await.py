@@ -12,6 +12,7 @@ import pytest
 
 import gilpool
 from _tools import PATIENCE, Held, fail, gil_kept, settle
+from gilpool import _await
 
 T = TypeVar("T")
 
@@ -134,6 +135,39 @@ def test_cancelling_an_await_kills_what_has_not_begun() -> None:
     asyncio.run(main())
     settle()
     assert ran == []
+
+
+@pytest.mark.parametrize("first", ["cancelled", "closed"])
+def test_only_the_last_of_several_awaits_kills_what_has_not_begun(first: str) -> None:
+    async def main() -> None:
+        task = gilpool.Task(pow, 2, 10)
+        if first == "closed":
+            waits = await begun_waits(task, task)
+            closed = wait(task)
+            closed.send(None)
+            closed.close()
+        else:
+            waits = await begun_waits(task, task, task)
+            waits.pop().cancel()
+        await asyncio.sleep(0)
+        assert not task.ready()
+        waits.pop().cancel()
+        await asyncio.sleep(0)
+        assert not task.ready()
+        waits.pop().cancel()
+        await asyncio.sleep(0)
+        assert isinstance(task.value, gilpool.TaskExit)
+
+        task = gilpool.Task(pow, 2, 10)
+        cancelled, other = await begun_waits(task, task)
+        cancelled.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await cancelled
+        task.start()
+        assert await other == 1024
+
+    asyncio.run(main())
+    assert not _await._awaits._links
 
 
 def test_cancelling_an_await_never_kills_what_runs() -> None:
