@@ -9,7 +9,7 @@ from gilpool import _core
 from gilpool._core import Task, TaskExit
 from gilpool._deadline import Deadline
 from gilpool._living import Living
-from gilpool._waiting import KillWith, is_ready, raise_error_of, wait
+from gilpool._waiting import KillWith, check_killable, is_ready, raise_error_of, wait
 
 _Self = TypeVar("_Self", bound="Collective")
 
@@ -45,8 +45,9 @@ class Collective:
         """Kill every tracked task and wait until none is left.
 
         Each gets the exception once; those that have not begun never run, and those that come while
-        this waits are killed, too. What ``Task.kill`` says about running tasks holds here. Called
-        by one of the tasks it ends the others first and then raises the exception in that one.
+        this waits are killed, too. What was added but is no task is discarded. What ``Task.kill``
+        says about running tasks holds here. Called by one of the tasks it ends the others first and
+        then raises the exception in that one.
 
         Args:
             exception: Type or instance to raise in them.
@@ -71,7 +72,8 @@ class Collective:
             begun = _core._cancel_tasks(members, exception, False)
             others = [task for task in members if task is not current]
             for task in self._not_dying_yet(task for task in begun if task is not current):
-                task.kill(exception, block=False)
+                if hasattr(task, "kill"):
+                    task.kill(exception, block=False)
             if not block:
                 break
             pending = []
@@ -103,7 +105,7 @@ class Collective:
             timeout: Seconds to wait at most; when over, this returns.
 
         Thread safety: any thread. GIL: released while waiting.
-        Raises: TypeError for a bad `exception`.
+        Raises: TypeError for a bad `exception`, and for what is tracked but cannot be killed.
 
             >>> import gilpool
             >>> pool = gilpool.Pool()
@@ -112,7 +114,10 @@ class Collective:
             >>> task.successful()
             True
         """
-        if task in self and self._not_dying_yet([task]):
+        if task not in self:
+            return
+        check_killable(task)
+        if self._not_dying_yet([task]):
             task.kill(exception, block=block, timeout=timeout)
 
     def _cancel_queued(self, exception: KillWith | None = None, /) -> None:

@@ -46,6 +46,7 @@ class Group(Collective, MappingMixin):
 
     def __init__(self, tasks: Iterable[Any] = (), /) -> None:
         self._members: Members = {}
+        self._joiners: dict[_core.Mailbox[None], None] = {}  # told of what is discarded
         self._backlog = Backlog()  # stays empty: a group is never full
         _forks.see_to(self)
         for task in tasks:
@@ -120,7 +121,9 @@ class Group(Collective, MappingMixin):
 
         Thread safety: any thread. GIL: held.
         """
-        untrack(self._members, task, self._ended)
+        if untrack(self._members, task, self._ended):
+            for joiner in list(self._joiners):
+                joiner.put(None)
 
     def __len__(self) -> int:
         return len(self._members)
@@ -153,15 +156,26 @@ class Group(Collective, MappingMixin):
         at_call = list(self) if raise_error else []
         if _core.getcurrent() in self._members:
             raise RuntimeError("a task cannot join the group it is in")
-        while True:
-            pending = []
-            for task in self:
-                if is_ready(task):
-                    self.discard(task)  # its link has not run yet
+        discarded: _core.Mailbox[None] = _core.Mailbox()
+        self._joiners[discarded] = None
+        try:
+            while True:
+                pending = []
+                for task in self:
+                    if is_ready(task):
+                        self.discard(task)  # its link has not run yet
+                    else:
+                        pending.append(task)
+                linkable = [task for task in pending if hasattr(task, "rawlink")]
+                if linkable:
+                    if len(wait(linkable, deadline.remaining())) < len(linkable):
+                        break
+                elif not pending or not discarded.wait(1, deadline.remaining()):
+                    break
                 else:
-                    pending.append(task)
-            if not pending or len(wait(pending, deadline.remaining())) < len(pending):
-                break
+                    discarded.get(0)
+        finally:
+            del self._joiners[discarded]
         raise_first_error(at_call)
         return not pending
 

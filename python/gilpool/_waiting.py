@@ -269,6 +269,12 @@ def joinall(
     return done
 
 
+def check_killable(task: object) -> None:
+    """Raise TypeError for what is no task."""
+    if not hasattr(task, "kill"):
+        raise TypeError(f"only tasks can be killed, not {type(task).__name__}")
+
+
 def killall(
     tasks: Iterable[Task[Any]],
     exception: KillWith = TaskExit,

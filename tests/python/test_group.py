@@ -232,8 +232,30 @@ def test_objects_without_links_stay_until_discarded() -> None:
     group.add(thing)
     settle()
     assert thing in group
+    assert group.join(timeout=0.01) is False
+    task = gilpool.spawn(gilpool.sleep, 0.01)
+    group.add(task)
+    assert group.join(timeout=0.1) is False
+    assert task.ready()
+    joiner = gilpool.spawn(group.join, PATIENCE)
+    wait_until(lambda: group._joiners)
     group.discard(thing)
+    assert joiner.get() is True
     assert len(group) == 0
+
+
+@pytest.mark.parametrize("make", [gilpool.Pool, gilpool.Group])
+@pytest.mark.parametrize("thing", [3, ()])
+def test_what_has_no_weak_reference_is_discarded_by_a_kill(make: Any, thing: Any) -> None:
+    collective = make()
+    collective.add(thing)
+    with pytest.raises(TypeError, match=f"not {type(thing).__name__}"):
+        collective.killone(thing)
+    collective.kill(block=False)
+    assert list(collective) == [thing]
+    collective.kill(timeout=PATIENCE)
+    assert list(collective) == []
+    assert collective.join(PATIENCE)
 
 
 def test_an_idle_group_is_in_no_cycle() -> None:
