@@ -28,8 +28,12 @@ _feeders: Final = _core.Pool(name="imap", context="copy", daemon=True)
 _main_feeders: Final = _core.Pool(name="imap", context="copy", daemon=True)
 
 
+_exit_has_begun: Final[list[bool]] = []
+
+
 def stop_main_feeders() -> None:
     """Let no input that the main thread opened be read on; called when the interpreter exits."""
+    _exit_has_begun.append(True)
     _main_feeders._cancel_queued()
     _main_feeders._stop_running()
 
@@ -67,18 +71,16 @@ class _Feed(Generic[_T]):
         self._function = function
         self._inputs = inputs
         self._ordered = ordered
+        self._room = most_unread
         self._permits: _core.Mailbox[None] | None = None
         if most_unread is not None:
             self._permits = _core.Mailbox()
-            for _ in range(most_unread):
-                self._permits.put(None)
 
     def run(self) -> None:
         """Start a task for every input; on the feeder."""
         try:
             while not self.closed:
-                if self._permits is not None:
-                    self._permits.get()
+                self._wait_for_room()
                 try:
                     arguments = next(self._inputs)
                 except StopIteration:
@@ -87,6 +89,15 @@ class _Feed(Generic[_T]):
         finally:
             # The input may hold files and sockets, and the feed lives as long as the last result.
             del self._inputs, self._function
+
+    def _wait_for_room(self) -> None:
+        if self._permits is None:
+            return
+        # What readers gave back first: else it would pile up for as long as there is room.
+        if self._room and not len(self._permits):
+            self._room -= 1
+        else:
+            self._permits.get()
 
     def _start(self, task: Task[_T]) -> None:
         self.unread[task] = None
@@ -104,7 +115,9 @@ class _Feed(Generic[_T]):
         """Tell the readers that nothing more is started; the link of the feeder."""
         error: BaseException | None = feeder.exception
         if error is None and isinstance(feeder.value, TaskExit) and not self.closed:
-            error = RuntimeError("the input is not read on: the interpreter is shutting down")
+            error = feeder.value  # the input's own
+            if _exit_has_begun:
+                error = RuntimeError("the input is not read on: the interpreter is shutting down")
         if error is not None:
             failure = _InputError(error)
             self.unread[failure] = None

@@ -3,6 +3,7 @@
 import gc
 import itertools
 import random
+import sys
 import threading
 import time
 import weakref
@@ -365,6 +366,24 @@ def test_input_is_read_only_as_far_as_the_pool_has_slots(word: str, size: int) -
     assert len(read) == size + 1  # one in the hand, waiting for a slot
     go.set()
     assert sorted(results) == list(range(100))
+
+
+@pytest.mark.parametrize("word", IMAPS)
+def test_a_task_exit_of_the_input_is_raised_as_it_is(word: str) -> None:
+    def numbers() -> Iterator[int]:
+        raise gilpool.TaskExit("the input's own")
+        yield 1
+
+    results = getattr(gilpool.Pool(1), word)(abs, numbers())
+    with pytest.raises(gilpool.TaskExit, match="the input's own"):
+        next(results)
+    assert list(results) == []
+
+
+def test_any_maxsize_is_had_at_once() -> None:
+    pool = gilpool.Pool()
+    assert list(pool.imap(abs, [-1, -2], maxsize=sys.maxsize)) == [1, 2]
+    assert sorted(pool.imap_unordered(abs, [-1, -2], maxsize=10**30)) == [1, 2]
 
 
 @pytest.mark.parametrize("word", IMAPS)
