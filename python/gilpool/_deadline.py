@@ -2,16 +2,26 @@
 
 import math
 import time
+from typing import SupportsFloat, SupportsIndex
 
 
-def check_timeout(timeout: float | None) -> None:
-    """Raise TypeError or ValueError for what is no timeout, naming the argument."""
+def check_timeout(timeout: SupportsFloat | SupportsIndex | None) -> float | None:
+    """Return a timeout in seconds; the same numbers will do, and fail, as in native functions.
+
+    Raises: TypeError or ValueError for what is no timeout, naming the argument.
+    """
     if timeout is None:
-        return
-    if not isinstance(timeout, (int, float)):
-        raise TypeError(f"timeout must be an int or a float, not {type(timeout).__name__}")
-    if math.isnan(timeout):
+        return None
+    kind = type(timeout)
+    if not (hasattr(kind, "__float__") or hasattr(kind, "__index__")):
+        raise TypeError(f"timeout must be an int or a float, not {kind.__name__}")
+    try:
+        seconds = float(timeout)
+    except OverflowError:
+        raise ValueError("timeout is too large") from None
+    if math.isnan(seconds):
         raise ValueError("timeout must not be NaN")
+    return seconds
 
 
 class Deadline:
@@ -24,8 +34,8 @@ class Deadline:
     """
 
     def __init__(self, timeout: float | None) -> None:
-        check_timeout(timeout)
-        self._at = None if timeout is None else time.monotonic() + timeout
+        seconds = check_timeout(timeout)
+        self._at = None if seconds is None else time.monotonic() + seconds
 
     def remaining(self) -> float | None:
         """Seconds left, 0 when over, None when there is no end."""

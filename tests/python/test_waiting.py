@@ -1,6 +1,9 @@
 """wait, iwait, joinall, killall: order, counts, time-outs, and no trace left behind."""
 
+import decimal
+import fractions
 import gc
+import math
 import resource
 import sys
 import threading
@@ -111,6 +114,43 @@ def test_only_what_can_be_linked_can_be_waited_for() -> None:
         for _ in range(2):
             with pytest.raises(TypeError, match="not int"):
                 next(ended)
+
+
+class Countable:
+    def __index__(self) -> int:
+        return 0
+
+
+@pytest.mark.parametrize(
+    "timeout",
+    [decimal.Decimal(0), fractions.Fraction(0), Countable(), False, -math.inf, 10**400, 1j, b"1"],
+    ids=repr,
+)
+def test_all_waits_take_the_same_timeouts(timeout: Any) -> None:
+    """The native ones, of which the first is one, and those written in Python."""
+
+    def said(call: Any, *args: Any) -> str:
+        try:
+            call(*args, timeout=timeout)
+        except gilpool.WaitTimeout:
+            return "late"
+        except Exception as error:
+            return repr(error)
+        return "late"
+
+    with Held() as held:
+        pool, task = gilpool.Pool(0), held.task
+        calls = [
+            (task.get,),
+            (gilpool.wait, [task]),
+            (gilpool.joinall, [task]),
+            (lambda timeout: list(gilpool.iwait([task], timeout=timeout)),),
+            (gilpool.Group([task]).join,),
+            (gilpool.Group().wait_available,),
+            (pool.wait_available,),
+            (pool.kill,),
+        ]
+        assert len({said(*call) for call in calls}) == 1
 
 
 @pytest.mark.parametrize(("timeout", "error"), [("1", TypeError), (float("nan"), ValueError)])
