@@ -122,6 +122,10 @@ def test_without_a_gil_every_call_releases_with_a_note(monkeypatch: pytest.Monke
         (gil.assert_releases, {"min_released": 1.5}, "min_released"),
         (gil.assert_releases, {"min_released": -0.1}, "min_released"),
         (gil.assert_releases, {"min_released": float("nan")}, "min_released"),
+        (gil.assert_releases, {"min_released": "x"}, "min_released must be an int or a float"),
+        (gil.assert_max_hold, {"max_ms": "x"}, "max_ms must be an int or a float"),
+        (gil.assert_max_hold, {"max_ms": 1, "tries": 1.5}, "tries must be an int"),
+        (gil.assert_max_hold, {"max_ms": 1, "tries": "x"}, "tries must be an int"),
         (gil.assert_max_hold, {"max_ms": 0}, "max_ms"),
         (gil.assert_max_hold, {"max_ms": float("nan")}, "max_ms"),
         (gil.assert_max_hold, {"max_ms": 1, "tries": 0}, "tries"),
@@ -131,8 +135,12 @@ def test_without_a_gil_every_call_releases_with_a_note(monkeypatch: pytest.Monke
     ],
 )
 def test_senseless_options_are_refused(check: Any, options: dict[str, Any], words: str) -> None:
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises((TypeError, ValueError), match=words):
         check(print, **options)
+    decorator = {gil.assert_releases: gil.releases, gil.assert_max_hold: gil.max_hold}.get(check)
+    if decorator is not None:
+        with pytest.raises((TypeError, ValueError), match=words):
+            decorator(**options)
 
 
 def test_a_decorated_function_is_checked_whenever_it_is_called() -> None:
@@ -195,3 +203,13 @@ def test_a_report_names_what_was_called(function: Any, name: str) -> None:
     from gilpool.gil._callables import name_of
 
     assert name_of(function) == name
+
+
+def test_a_call_whose_repr_raises_is_measured_all_the_same() -> None:
+    class Odd:
+        def __repr__(self) -> str:
+            raise ZeroDivisionError
+
+        def __call__(self) -> None: ...
+
+    assert "Odd object at 0" in gil.report(Odd()).name

@@ -106,6 +106,7 @@ def releases(*, min_released: float = 0.5) -> Callable[[Callable[_P, object]], C
         ...     time.sleep(0.001)
         >>> test_nap()
     """
+    check_share(min_released)
     return _checked(functools.partial(assert_releases, min_released=min_released))
 
 
@@ -118,6 +119,7 @@ def max_hold(
     *, max_ms: float, tries: int = 3
 ) -> Callable[[Callable[_P, object]], Callable[_P, None]]:
     """Decorate a test so that running it asserts how long it keeps the GIL; see `releases`."""
+    check_tries(max_ms, tries)
     return _checked(functools.partial(assert_max_hold, max_ms=max_ms, tries=tries))
 
 

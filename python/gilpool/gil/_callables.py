@@ -51,7 +51,10 @@ def name_of(function: object) -> str:
     if isinstance(function, types.BuiltinFunctionType) and isinstance(function.__module__, str):
         name = function.__name__  # what pybind11 binds has a type of its own in the other
     if not isinstance(name, str):
-        text = repr(function)
+        try:
+            text = repr(function)
+        except Exception:  # its own business, and no reason not to measure it
+            text = object.__repr__(function)
         return text if len(text) <= _LONGEST_NAME else f"{text[:_LONGEST_NAME]}..."
     module = getattr(function, "__module__", None)
     if not isinstance(module, str):  # a method of a built-in type

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, SupportsFloat, SupportsIndex
 
 from gilpool.gil._report import GilReport, duration
 
@@ -28,17 +28,26 @@ class Judgement:
 
 
 def check_share(min_released: float) -> None:
-    """Refuses what is no share: ValueError."""
+    """Refuses what is no share: TypeError or ValueError."""
+    _check_number("min_released", min_released)
     if not 0 <= min_released <= 1:
         raise ValueError(f"min_released must be between 0 and 1, not {min_released!r}")
 
 
 def check_tries(max_ms: float, tries: int) -> None:
-    """Refuses what is no bound or no number of tries: ValueError."""
+    """Refuses what is no bound or no number of tries: TypeError or ValueError."""
+    _check_number("max_ms", max_ms)
     if not max_ms > 0:
         raise ValueError(f"max_ms must be positive, not {max_ms!r}")
+    if not isinstance(tries, SupportsIndex):
+        raise TypeError(f"tries must be an int, not {type(tries).__name__}")
     if tries < 1:
         raise ValueError(f"tries must be at least 1, not {tries!r}")
+
+
+def _check_number(name: str, value: object) -> None:
+    if not isinstance(value, SupportsFloat):
+        raise TypeError(f"{name} must be an int or a float, not {type(value).__name__}")
 
 
 def judge_release(seen: GilReport, min_released: float) -> Judgement:
