@@ -68,10 +68,15 @@ def _take_for_model(thread: threading.Thread) -> None:
 
 def unregister() -> None:
     """Take the calling worker out of threading's books: they would keep its object for good."""
+    sys.setprofile(None)  # what is done here is nothing to look at
+    sys.settrace(None)
     threading._active.pop(threading.get_ident(), None)  # type: ignore[attr-defined]
 
 
 def follow_hooks() -> None:
     """Install the functions last given to threading.settrace and threading.setprofile."""
-    sys.setprofile(threading.getprofile())
-    sys.settrace(threading.gettrace())
+    sys.setprofile(None)  # what is done here is nothing to look at
+    sys.settrace(None)
+    trace, profile = threading.gettrace(), threading.getprofile()
+    sys.settrace(trace)
+    sys.setprofile(profile)  # last: it sees what is called from now on

@@ -182,10 +182,12 @@ def test_hooks_set_through_threading_see_tasks(kind: str) -> None:
     settle()
 
     assert "traced" in seen
+    assert not {"gettrace", "getprofile"} & set(seen), "the taking up has been seen"
     seen.clear()
     gilpool.spawn(traced).join()
     with Held():
         gilpool.spawn(traced).join()
+    assert not {"gettrace", "getprofile"} & set(seen), "the laying down has been seen"
     assert (getattr(sys, f"get{kind}")() is None) or seen == []
 
 
