@@ -44,6 +44,7 @@ def trace(path: str | os.PathLike[str]) -> Trace:
             is written under another name and then put in place, so it is never half there.
 
     Raises:
+        ValueError: The path is empty.
         OSError: On entry, if no file can be made there; on leaving, if it cannot be written.
         RuntimeError: On entry, if a trace is being recorded already, by whichever thread.
 
@@ -69,6 +70,8 @@ class Trace:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fsdecode(os.fspath(path))
+        if not self.path:
+            raise ValueError("path must not be empty")
         self.tasks = 0
         """Tasks, native work and waits that ran; known once the block is left."""
         self.dropped_events = 0
@@ -76,6 +79,13 @@ class Trace:
         self._file: _File | None = None
         self._process = 0
         self._begun = False
+
+    def __repr__(self) -> str:
+        if self._file is not None:
+            state = "recording"
+        else:
+            state = f"ended, tasks={self.tasks}" if self._begun else "not begun"
+        return f"<Trace path={self.path!r} {state} at {id(self):#x}>"
 
     def __enter__(self) -> Trace:
         if self._begun:
