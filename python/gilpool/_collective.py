@@ -9,6 +9,7 @@ from gilpool import _core
 from gilpool._core import Task, TaskExit
 from gilpool._deadline import Deadline
 from gilpool._living import Living
+from gilpool._uncopied import Uncopied
 from gilpool._waiting import KillWith, check_killable, is_ready, raise_error_of, wait
 
 _Self = TypeVar("_Self", bound="Collective")
@@ -17,7 +18,7 @@ _LEAVE_WITHIN: Final = 5.0
 """Seconds a `with` block left by an exception waits for the tasks that run."""
 
 
-class Collective:
+class Collective(Uncopied):
     """Mix-in for what tracks tasks: needs iteration, `in`, discard and join."""
 
     _dying: "Living[Any] | None" = None

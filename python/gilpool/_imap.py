@@ -15,6 +15,7 @@ from typing import Any, Final, Generic, TypeVar
 from gilpool import _core, _forks
 from gilpool._core import Task, TaskExit
 from gilpool._helpers import Admit
+from gilpool._uncopied import Uncopied
 
 _T = TypeVar("_T")
 
@@ -159,7 +160,7 @@ class _Feed(Generic[_T]):
             self.arrived.put(_END)
 
 
-class IMap(Iterator[_T]):
+class IMap(Uncopied, Iterator[_T]):
     """The results of a function, as an iterator; made by ``imap`` and ``imap_unordered``.
 
     Each ``next`` returns one result or raises what its call raised, after which the iteration may
@@ -213,6 +214,12 @@ class IMap(Iterator[_T]):
     def __del__(self) -> None:
         if hasattr(self, "_feeder"):
             self.close()
+
+    def __repr__(self) -> str:
+        feed = self._feed
+        state = "closed" if feed.closed else "ended" if feed.ended else "open"
+        name = type(self).__name__
+        return f"<{name} input={state} unread={len(feed.unread)} at {id(self):#x}>"
 
 
 def imap(

@@ -17,6 +17,11 @@ _A = TypeVar("_A")
 _P = ParamSpec("_P")
 
 
+def _check_callback(callback: object) -> None:
+    if callback is not None and not callable(callback):
+        raise TypeError(f"callback must be callable or None, not {type(callback).__name__}")
+
+
 class MappingMixin:
     """Mix-in for what spawns: needs spawn, spawn_many, _admit, and to know what daemon says."""
 
@@ -79,6 +84,7 @@ class MappingMixin:
             >>> gilpool.Pool().apply_cb(pow, (2, 10), callback=seen.append)
             1024
         """
+        _check_callback(callback)
         result = self.apply(function, args, kwds)
         if callback is not None:
             helpers[self.daemon].spawn(callback, result)
@@ -97,7 +103,7 @@ class MappingMixin:
         call succeeds, `callback` gets its result, on the worker.
 
         Thread safety: any thread. GIL: held.
-        Raises: TypeError when `function` is not callable.
+        Raises: TypeError when `function` or `callback` is not callable.
 
             >>> import gilpool
             >>> pool = gilpool.Pool(1)
@@ -105,6 +111,7 @@ class MappingMixin:
             >>> [task.get() for task in tasks]
             [1, 2, 4]
         """
+        _check_callback(callback)
         task = Task(function, *(args or ()), **(kwds or {}))
         if callback is not None:
             pass_result = callback
@@ -144,6 +151,7 @@ class MappingMixin:
             [1, 2]
             [1, 2]
         """
+        _check_callback(callback)
         results = self.map(function, iterable)
         if callback is not None:
             callback(results)
@@ -165,6 +173,7 @@ class MappingMixin:
             >>> gilpool.Pool().map_async(abs, [-1, 2]).get()
             [1, 2]
         """
+        _check_callback(callback)
         return helpers[self.daemon].spawn(self._map_on_helper, function, iterable, callback)
 
     def _map_on_helper(

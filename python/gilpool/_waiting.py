@@ -5,6 +5,7 @@ slot, so that a pool never waits for itself. Everything arrives through the link
 one native mailbox: nothing polls.
 """
 
+import operator
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
@@ -13,6 +14,7 @@ from typing import Any, Generic, Protocol, TypeVar, overload
 from gilpool import _core, _forks
 from gilpool._core import Task, TaskExit, WaitTimeout
 from gilpool._deadline import Deadline, check_timeout
+from gilpool._uncopied import Uncopied
 
 _T = TypeVar("_T")
 _Self = TypeVar("_Self", bound="iwait[Any]")
@@ -46,9 +48,13 @@ def _check_not_current(objects: Sequence[object]) -> None:
 def _wanted(count: int | None, objects: Sequence[object]) -> int:
     if count is None:
         return len(objects)
-    if count < 0:
+    try:
+        most = operator.index(count)
+    except TypeError:
+        raise TypeError(f"count must be an int or None, not {type(count).__name__}") from None
+    if most < 0:
         raise ValueError("count must not be negative")
-    return min(count, len(objects))
+    return min(most, len(objects))
 
 
 class _Arrivals(Generic[_L]):
@@ -151,6 +157,7 @@ def wait(
         [1, 2, 4]
     """
     if objects is None:
+        _wanted(count, ())
         return _core._join_all(timeout)
     check_timeout(timeout)
     arrivals = _Arrivals(objects)
@@ -160,7 +167,7 @@ def wait(
     return [mailbox.get(0) for _ in range(min(wanted, len(mailbox)))]
 
 
-class iwait(Iterator[_L]):  # noqa: N801 - reads as the function it is in gevent
+class iwait(Uncopied, Iterator[_L]):  # noqa: N801 - reads as the function it is in gevent
     """Iterate over tasks in the order in which they end.
 
     The links are made when the first one is asked for, and taken back when the iteration ends, the
@@ -209,6 +216,10 @@ class iwait(Iterator[_L]):  # noqa: N801 - reads as the function it is in gevent
         """End the iteration and take back the links. May be called again."""
         self._left = 0
         self._arrivals.unlink()
+
+    def __repr__(self) -> str:
+        of = len(self._arrivals.objects)
+        return f"<{type(self).__name__} left={max(0, self._left)} of={of} at {id(self):#x}>"
 
     def __enter__(self: _Self) -> _Self:
         return self

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import gilpool
-from _tools import PATIENCE, Held, fail, settle
+from _tools import PATIENCE, Held, fail, settle, wait_until
 from conftest import Script
 from gilpool import _imap
 
@@ -378,6 +378,36 @@ def test_a_task_exit_of_the_input_is_raised_as_it_is(word: str) -> None:
     with pytest.raises(gilpool.TaskExit, match="the input's own"):
         next(results)
     assert list(results) == []
+
+
+def test_an_imap_says_how_far_it_is() -> None:
+    go = threading.Event()
+
+    def numbers() -> Iterator[int]:
+        yield 1
+        assert go.wait(PATIENCE)
+
+    results = gilpool.Pool().imap(abs, numbers())
+    wait_until(lambda: repr(results).startswith("<IMap input=open unread=1 at 0x"))
+    assert next(results) == 1
+    assert "unread=0" in repr(results)
+    go.set()
+    assert list(results) == []
+    assert "input=ended" in repr(results)
+    results.close()
+    assert "input=closed" in repr(results)
+
+
+@pytest.mark.parametrize("word", ["apply_async", "apply_cb", "map_async", "map_cb"])
+@pytest.mark.parametrize("make", [gilpool.Pool, gilpool.Group])
+def test_a_callback_that_cannot_be_called_is_refused_before_anything_is(
+    word: str, make: Any
+) -> None:
+    called: list[int] = []
+    with pytest.raises(TypeError, match="callback must be callable or None, not int"):
+        getattr(make(), word)(called.append, [1], callback=3)
+    settle()
+    assert called == []
 
 
 def test_any_maxsize_is_had_at_once() -> None:

@@ -1,9 +1,11 @@
 """wait, iwait, joinall, killall: order, counts, time-outs, and no trace left behind."""
 
+import copy
 import decimal
 import fractions
 import gc
 import math
+import pickle
 import resource
 import sys
 import threading
@@ -123,8 +125,16 @@ class Countable:
 
 @pytest.mark.parametrize(
     "timeout",
-    [decimal.Decimal(0), fractions.Fraction(0), Countable(), False, -math.inf, 10**400, 1j, b"1"],
-    ids=repr,
+    [
+        decimal.Decimal(0),
+        fractions.Fraction(0),
+        pytest.param(Countable(), id="__index__"),
+        False,
+        -math.inf,
+        pytest.param(10**400, id="10**400"),
+        1j,
+        b"1",
+    ],
 )
 def test_all_waits_take_the_same_timeouts(timeout: Any) -> None:
     """The native ones, of which the first is one, and those written in Python."""
@@ -151,6 +161,45 @@ def test_all_waits_take_the_same_timeouts(timeout: Any) -> None:
             (pool.kill,),
         ]
         assert len({said(*call) for call in calls}) == 1
+
+
+@pytest.mark.parametrize("objects", [[], None])
+@pytest.mark.parametrize("count", [1.5, "x"])
+def test_bad_counts_are_named(objects: Any, count: Any) -> None:
+    words = f"count must be an int or None, not {type(count).__name__}"
+    with pytest.raises(TypeError, match=words):
+        gilpool.wait(objects, count=count)
+    for call in (gilpool.iwait, gilpool.joinall):
+        with pytest.raises(TypeError, match=words):
+            call([], count=count)
+
+
+def test_an_iteration_says_how_far_it_is() -> None:
+    done = gilpool.spawn(int)
+    done.join()
+    ended = gilpool.iwait([done, done, done], count=2)
+    assert repr(ended).startswith("<iwait left=2 of=3 at 0x")
+    next(ended)
+    assert repr(ended).startswith("<iwait left=1 of=3 at 0x")
+    ended.close()
+    assert repr(ended).startswith("<iwait left=0 of=3 at 0x")
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, pickle.dumps])
+@pytest.mark.parametrize(
+    "make",
+    [
+        gilpool.Pool,
+        gilpool.Group,
+        lambda: gilpool.Task(int),
+        lambda: gilpool.iwait([]),
+        lambda: gilpool.Pool().imap(abs, []),
+    ],
+    ids=["Pool", "Group", "Task", "iwait", "imap"],
+)
+def test_what_belongs_to_tasks_is_not_copied(duplicate: Any, make: Any) -> None:
+    with pytest.raises(TypeError, match="cannot pickle"):
+        duplicate(make())
 
 
 @pytest.mark.parametrize(("timeout", "error"), [("1", TypeError), (float("nan"), ValueError)])
