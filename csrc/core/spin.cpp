@@ -1,11 +1,10 @@
 // Asks which core this is, and once how many there are.
 #include "core/spin.hpp"
 
-#if defined(__linux__)
 #include <sched.h>
-#endif
 
 #include <atomic>
+#include <thread>
 
 #include "core/limits.hpp"
 
@@ -28,6 +27,19 @@ bool spinning_helps() noexcept {
         answer.store(known, std::memory_order_relaxed);
     }
     return known != 0;
+}
+
+void Backoff::pause() noexcept {
+    constexpr int kSpins = 16;
+    constexpr int kYields = 64;
+    constexpr std::chrono::microseconds kSleep{50};
+    if (++rounds_ <= kSpins && spinning_helps()) {
+        cpu_relax();
+    } else if (rounds_ <= kSpins + kYields) {
+        sched_yield();
+    } else {
+        std::this_thread::sleep_for(kSleep);
+    }
 }
 
 }  // namespace gilpool::core

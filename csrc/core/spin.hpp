@@ -48,6 +48,16 @@ class SpinBudget {
     unsigned looks_ = 0;
 };
 
+/// Waits for a few instructions of another thread, which may have lost its core amid them: pauses,
+/// then lets others have this core, then sleeps, lest it keep the other thread from its own.
+class Backoff {
+  public:
+    void pause() noexcept;
+
+  private:
+    int rounds_ = 0;
+};
+
 /// Guesses how long a spin should last, from how the last wait of this kind went. If the answer was
 /// made on another core and soon, a spin would have caught it, and would have saved two wake-ups;
 /// if it was made on this core, a spin would only have kept who makes it from running. So a wrong
