@@ -29,13 +29,11 @@ bool CpuToken::pop_locked(Job& job) noexcept {
     return false;
 }
 
-bool CpuToken::refill(JobQueue& queue) noexcept {
-    Job batch[kMostJobs];
-    const auto count = static_cast<std::uint32_t>(queue.pop(batch, kMostJobs));
-    for (std::uint32_t i = 0; i < count; ++i) {
+bool CpuToken::fill(const Job* batch, std::size_t count) noexcept {
+    for (std::size_t i = 0; i < count; ++i) {
         jobs_[i].store(batch[i]);
     }
-    range_.store(range_of(0, count), std::memory_order_release);
+    range_.store(range_of(0, static_cast<std::uint32_t>(count)), std::memory_order_release);
     return count != 0;
 }
 

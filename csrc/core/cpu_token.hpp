@@ -46,8 +46,12 @@ class alignas(64) CpuToken {
         return false;
     }
 
-    /// refill() takes up to a batch from the queue; the token is empty. Under the pool's lock.
-    bool refill(JobQueue& queue) noexcept;
+    /// refill() takes up to a batch from a queue; the token is empty. Under the pool's lock.
+    template <class Queue>
+    bool refill(Queue& queue) noexcept {
+        Job batch[kMostJobs];
+        return fill(batch, queue.pop(batch, kMostJobs));
+    }
 
     /// steal_from() takes the newer half of another token's jobs, at least one; false if there is
     /// none. The token is empty. Under the pool's lock.
@@ -101,6 +105,7 @@ class alignas(64) CpuToken {
     }
 
     bool pop_locked(Job& job) noexcept;
+    bool fill(const Job* batch, std::size_t count) noexcept;
 
     TinyLock lock_;
     std::atomic<std::uint32_t> range_{0};

@@ -53,9 +53,7 @@ void JobQueue::unlink(Block* block) noexcept {
 }
 
 JobQueue::Place JobQueue::push(Job job) {
-    if (last_ == nullptr || tail_ == kBlockJobs) {
-        append_block();
-    }
+    make_room();
     Job* const slot = &last_->jobs[tail_++];
     *slot = job;
     set_size(size() + 1);

@@ -35,6 +35,19 @@ class JobQueue {
     /// push() appends. Throws std::bad_alloc and changes nothing if a new block cannot be had.
     Place push(Job job);
 
+    /// push_from() moves up to `most` of another queue's oldest jobs here and returns how many; at
+    /// most as many as fit in a block. Throws std::bad_alloc, and then has moved none.
+    template <class Source>
+    std::size_t push_from(Source& source, std::size_t most) {
+        make_room();
+        const std::size_t room = kBlockJobs - tail_;
+        const std::size_t count = source.pop(&last_->jobs[tail_], most < room ? most : room);
+        tail_ += count;
+        pushed_ += count;
+        set_size(size() + count);
+        return count;
+    }
+
     /// pop() moves up to `most` of the oldest jobs to `out` and returns how many.
     std::size_t pop(Job* out, std::size_t most) noexcept;
 
@@ -63,6 +76,11 @@ class JobQueue {
     };
     static_assert(sizeof(Block) == kBlockBytes);
 
+    void make_room() {
+        if (last_ == nullptr || tail_ == kBlockJobs) {
+            append_block();
+        }
+    }
     void append_block();
     void unlink(Block* block) noexcept;
     void forget_emptied() noexcept;

@@ -37,7 +37,7 @@ void Pool::Impl::resize(std::size_t cpu_tokens, std::size_t blocking_cap) {
 // ---- what can be asked --------------------------------------------------------------------------
 
 std::size_t Pool::Impl::queued_cpu_locked() const noexcept {
-    std::size_t queued = cpu_.size();
+    std::size_t queued = cpu_.size() + intake_.size();
     for (const auto& token : tokens_) {
         queued += token->size();
     }

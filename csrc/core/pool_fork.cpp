@@ -55,7 +55,8 @@ void Pool::Impl::continue_in_parent() {
 
 void Pool::Impl::start_anew_in_child() {
     // Every lock was held by the forking thread, under the parent's generation: it reads as free
-    // here, and what it guards is whole.
+    // here, and what it guards is whole. The intake may hold jobs of which a thread that is not
+    // here has published half: it is made anew without a look at them.
     for (Worker* next = workers_; next != nullptr;) {
         Worker* const worker = std::exchange(next, next->next);
         if (worker == Worker::current()) {

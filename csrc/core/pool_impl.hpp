@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/cpu_token.hpp"
+#include "core/intake.hpp"
 #include "core/job_queue.hpp"
 #include "core/pool.hpp"
 #include "core/stats.hpp"
@@ -27,6 +28,19 @@ namespace gilpool::core {
 /// from that moment) or of itself when its time is out. A job is queued under the same lock, so it
 /// is either seen by the worker or sees the worker idle. The wake itself is a permit (Parker),
 /// which does not mind coming before the sleep.
+///
+/// Invariant of posting: a cpu job is posted into the intake, without lock_, and its poster calls
+/// nobody unless the intake asks for it. The intake asks whenever lock_ is free, nobody is on the
+/// way and a token is free. Who makes that true (the last one on the way arrives, parks, leaves or
+/// cannot be made; or a token comes back) asks in the same critical section, and learns by that
+/// whether a job has come before (Intake): if so, it calls somebody, or stays itself. Otherwise a
+/// job is found without a call: who is on the way looks before it rests, and so does who holds a
+/// token.
+/// That the intake asks without need costs a poster a look under lock_, and ends by that.
+///
+/// Order: what is in the queue is older than what is in the intake, for each thread that posts and
+/// submits: it moves its posts to the queue before it submits (queue_posted), and the queue is
+/// emptied before the intake.
 class Pool::Impl {
   public:
     explicit Impl(const PoolOptions& options);
@@ -78,6 +92,14 @@ class Pool::Impl {
     std::size_t queued_cpu_locked() const noexcept;
 
     // pool_intake.cpp
+    bool post_cpu(Job job);
+    bool post_blocking(Job job);
+    void call_for_posted();
+    /// Moves some jobs from the intake to the queue; false if there was none that could be moved.
+    /// Throws std::bad_alloc, and then has moved none.
+    bool queue_some_posted();
+    /// Moves all that the calling thread has posted; false if memory ran out.
+    bool queue_posted() noexcept;
     /// Whether a cpu job waits; the first one in `begun` does not count, since its holder is about
     /// to run it.
     bool cpu_work_locked(const CpuToken* begun = nullptr) const noexcept;
@@ -87,6 +109,9 @@ class Pool::Impl {
     /// Whom to call so that the invariant of growth holds, at most `most` of them.
     Calls plan_calls_locked(int most, const CpuToken* begun = nullptr,
                             bool may_create = true) noexcept;
+    /// Has the intake ask for calls, or not; true if a job came before that and nobody is wanted
+    /// yet.
+    bool tell_posters_locked(std::size_t wanted) noexcept;
     void carry_out(const Calls& calls);
     Worker* pop_idle_locked() noexcept;
 
@@ -100,6 +125,8 @@ class Pool::Impl {
     void call_searchers_locked() noexcept;
     void begin_search_locked(Worker& me) noexcept;
     void end_search_locked(Worker& me) noexcept;
+    /// Whether a worker that found nothing may park or leave: others will look, or will be called.
+    bool may_rest_locked(const Worker& me) noexcept;
     bool park(Worker& me);
     void push_idle_locked(Worker& me) noexcept;
     void remove_idle_locked(Worker& me) noexcept;
@@ -134,6 +161,7 @@ class Pool::Impl {
     bool none_retiring_locked() const noexcept { return retiring_ == 0; }
     bool retire_free_workers(TimePoint deadline);
     bool may_still_retire() noexcept;
+    void wait_for_posters() noexcept;
     void cancel_queued();
     bool pop_any_locked(Job& job) noexcept;
     std::size_t abandon_locked(const Worker* self) noexcept;
@@ -152,8 +180,11 @@ class Pool::Impl {
 
     const PoolOptions options_;
 
-    // All that follows is guarded by lock_. A post needs the first two lines and the slot it fills,
-    // and nothing else: between posters on several cores each line is a journey.
+    /// Not guarded by lock_ as far as posters are concerned.
+    Intake intake_;
+
+    // All that follows is guarded by lock_. Who queues a job needs the first two lines and the slot
+    // it fills, and nothing else: between cores each line is a journey.
     alignas(64) TinyLock lock_;
     bool closed_ = false;
     bool searchers_called_ = false;

@@ -18,13 +18,36 @@ constexpr std::size_t kJobsPerLock = 256;
 // ---- work comes in ------------------------------------------------------------------------------
 
 bool Pool::Impl::post(Job job, Lane lane) {
+    return lane == Lane::cpu ? post_cpu(job) : post_blocking(job);
+}
+
+bool Pool::Impl::post_cpu(Job job) {
+    Backoff backoff;
+    while (true) {
+        switch (intake_.post(job)) {
+            case Posted::taken:
+                return true;
+            case Posted::taken_call:
+                call_for_posted();
+                return true;
+            case Posted::closed:
+                return false;
+            case Posted::full:
+                if (!queue_some_posted()) {
+                    backoff.pause();
+                }
+        }
+    }
+}
+
+bool Pool::Impl::post_blocking(Job job) {
     Calls calls;
     {
         std::lock_guard guard(lock_);
         if (closed_) {
             return false;
         }
-        queue(lane).push(job);
+        blocking_.push(job);
         call_searchers_locked();
         // Somebody who is on the way calls the next one himself when he arrives: a burst of posts
         // costs the poster one call, not one each.
@@ -36,10 +59,44 @@ bool Pool::Impl::post(Job job, Lane lane) {
     return true;
 }
 
+void Pool::Impl::call_for_posted() {
+    Calls calls;
+    {
+        std::lock_guard guard(lock_);
+        if (on_the_way_ == 0) {
+            calls = plan_calls_locked(1);
+        } else {
+            // Somebody came after all, and calls the next one himself when he arrives.
+            intake_.stop_calls();
+        }
+    }
+    carry_out(calls);
+}
+
+bool Pool::Impl::queue_some_posted() {
+    std::lock_guard guard(lock_);
+    return !intake_.empty() && cpu_.push_from(intake_, kJobsPerLock) != 0;
+}
+
+bool Pool::Impl::queue_posted() noexcept {
+    const std::uint64_t posted = intake_.posted();
+    Backoff backoff;
+    try {
+        while (intake_.popped() < posted) {
+            if (!queue_some_posted()) {
+                backoff.pause();
+            }
+        }
+    } catch (const std::bad_alloc&) {
+        return false;
+    }
+    return true;
+}
+
 template <class Push>
 std::size_t Pool::Impl::push_many(std::size_t count, Lane lane, Push push) {
     std::size_t pushed = 0;
-    bool more = true;
+    bool more = lane == Lane::blocking || queue_posted();
     while (more && pushed < count) {
         Calls calls;
         {
@@ -100,7 +157,7 @@ bool Pool::Impl::take_back(Task& task) noexcept {
 // ---- who is called for it -----------------------------------------------------------------------
 
 bool Pool::Impl::cpu_work_locked(const CpuToken* begun) const noexcept {
-    return cpu_.size() != 0 || free_loaded_ != nullptr ||
+    return cpu_.size() != 0 || !intake_.empty() || free_loaded_ != nullptr ||
            std::any_of(tokens_.begin(), tokens_.end(), [begun](const auto& token) {
                return token->size() > (token.get() == begun ? 1 : 0);
            });
@@ -127,21 +184,33 @@ std::size_t Pool::Impl::wanted_locked(const CpuToken* begun) const noexcept {
 
 Pool::Impl::Calls Pool::Impl::plan_calls_locked(int most, const CpuToken* begun,
                                                 bool may_create) noexcept {
-    const std::size_t wanted = wanted_locked(begun);
     Calls calls;
-    while (on_the_way_ < wanted && calls.wakes + calls.creations < most) {
-        if (idle_top_ != nullptr) {
-            calls.wake[calls.wakes++] = pop_idle_locked();
-            ++wakeups_;
-        } else if (may_create && can_create_locked()) {
-            ++calls.creations;
-            ++threads_;
-        } else {
-            break;
+    std::size_t wanted = 0;
+    do {
+        wanted = wanted_locked(begun);
+        while (on_the_way_ < wanted && calls.wakes + calls.creations < most) {
+            if (idle_top_ != nullptr) {
+                calls.wake[calls.wakes++] = pop_idle_locked();
+                ++wakeups_;
+            } else if (may_create && can_create_locked()) {
+                ++calls.creations;
+                ++threads_;
+            } else {
+                break;
+            }
+            ++on_the_way_;
         }
-        ++on_the_way_;
-    }
+    } while (tell_posters_locked(wanted));
     return calls;
+}
+
+bool Pool::Impl::tell_posters_locked(std::size_t wanted) noexcept {
+    // Who is wanted and could not be called is asked for again with each new job.
+    if (on_the_way_ == 0 && (held_tokens_ < token_limit_ || wanted != 0)) {
+        return intake_.ask_for_calls() && wanted == 0;
+    }
+    intake_.stop_calls();
+    return false;
 }
 
 void Pool::Impl::carry_out(const Calls& calls) {

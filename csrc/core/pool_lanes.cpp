@@ -18,7 +18,7 @@ bool Pool::Impl::take_cpu_locked(Worker& me) noexcept {
     }
     // With a smaller limit than there are holders, the first ones that come by give theirs up.
     if (held_tokens_ <= token_limit_) {
-        if (me.token->size() != 0 || me.token->refill(cpu_)) {
+        if (me.token->size() != 0 || me.token->refill(cpu_) || me.token->refill(intake_)) {
             return true;
         }
         for (const auto& token : tokens_) {

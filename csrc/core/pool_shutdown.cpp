@@ -98,11 +98,14 @@ std::size_t Pool::Impl::shutdown(TimePoint deadline, OnShutdown policy) {
     {
         std::lock_guard guard(lock_);
         closed_ = true;
+        intake_.close();
         call_searchers_locked();
         refused_before = refused_;
         chain = retire_idle_locked();
     }
     wake_chain(chain);
+    // From here on all that the intake has taken can be popped, and it takes no more.
+    wait_for_posters();
     if (policy == OnShutdown::cancel) {
         cancel_queued();
     }
@@ -152,17 +155,28 @@ std::size_t Pool::Impl::shutdown(TimePoint deadline, OnShutdown policy) {
     return abandoned_;
 }
 
+void Pool::Impl::wait_for_posters() noexcept {
+    Backoff backoff;
+    while (true) {
+        {
+            std::lock_guard guard(lock_);
+            if (intake_.all_published()) {
+                return;
+            }
+        }
+        backoff.pause();
+    }
+}
+
 bool Pool::Impl::pop_any_locked(Job& job) noexcept {
     for (const auto& token : tokens_) {
         if (token->pop(job)) {
             return true;
         }
     }
-    for (JobQueue* jobs : {&cpu_, &blocking_}) {
-        while (jobs->pop(&job, 1) == 1) {
-            if (!Task::is_entry(job) || Task::of_entry(job).claim()) {
-                return true;
-            }
+    while (cpu_.pop(&job, 1) == 1 || intake_.pop(&job, 1) == 1 || blocking_.pop(&job, 1) == 1) {
+        if (!Task::is_entry(job) || Task::of_entry(job).claim()) {
+            return true;
         }
     }
     job = {};

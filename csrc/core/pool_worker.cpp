@@ -80,6 +80,7 @@ bool Pool::Impl::next_job(Worker& me, Job& job) {
 
 bool Pool::Impl::find_job(Worker& me, Job& job) {
     bool searched = false;
+    Backoff backoff;
     while (true) {
         Calls calls;
         bool found = false;
@@ -93,6 +94,7 @@ bool Pool::Impl::find_job(Worker& me, Job& job) {
         }
         executed_ += me.executed;
         me.executed = 0;
+        const bool leaving = closed_ || quiescing_ != 0;
         if (blocking_first_locked(me) && take_blocking_locked(job)) {
             found = true;
             move_locked(me, Worker::Phase::running, Lane::blocking);
@@ -101,17 +103,25 @@ bool Pool::Impl::find_job(Worker& me, Job& job) {
         } else if (take_blocking_locked(job)) {
             found = true;
             move_locked(me, Worker::Phase::running, Lane::blocking);
-        } else if (closed_ || quiescing_ != 0) {
-            move_locked(me, Worker::Phase::retiring);
-            lock_.unlock();
-            return false;
-        } else if (!searched && searching_ < (token_limit_ + 1) / 2 && spinning_helps()) {
+        } else if (!searched && !leaving && searching_ < (token_limit_ + 1) / 2 &&
+                   spinning_helps()) {
             searched = true;
             move_locked(me, Worker::Phase::on_the_way);
             begin_search_locked(me);
             lock_.unlock();
             search(me);
             continue;
+        } else if (!may_rest_locked(me)) {
+            // A job has come this moment, or its poster is about to publish it.
+            move_locked(me, Worker::Phase::on_the_way);
+            intake_.stop_calls();
+            lock_.unlock();
+            backoff.pause();
+            continue;
+        } else if (leaving) {
+            move_locked(me, Worker::Phase::retiring);
+            lock_.unlock();
+            return false;
         } else {
             move_locked(me, Worker::Phase::idle);
             push_idle_locked(me);
@@ -141,7 +151,7 @@ void Pool::Impl::search(const Worker& me) noexcept {
     for (int pause = me.in_stream ? kPausesInStream : 0; pause > 0; --pause) {
         cpu_relax();
     }
-    while (!look_again_.load(std::memory_order_relaxed) && spin.again()) {
+    while (!look_again_.load(std::memory_order_relaxed) && !intake_.ready() && spin.again()) {
     }
 }
 
@@ -155,6 +165,7 @@ void Pool::Impl::call_searchers_locked() noexcept {
 void Pool::Impl::begin_search_locked(Worker& me) noexcept {
     me.searching = true;
     ++searching_;
+    intake_.stop_calls();  // a searcher sees what comes
 }
 
 void Pool::Impl::end_search_locked(Worker& me) noexcept {
@@ -166,6 +177,12 @@ void Pool::Impl::end_search_locked(Worker& me) noexcept {
 }
 
 // ---- parking ------------------------------------------------------------------------------------
+
+bool Pool::Impl::may_rest_locked(const Worker& me) noexcept {
+    const std::size_t others = on_the_way_ - (me.phase == Worker::Phase::on_the_way ? 1 : 0);
+    return others != 0 || held_tokens_ >= token_limit_ ||
+           (intake_.empty() && !intake_.ask_for_calls());
+}
 
 bool Pool::Impl::park(Worker& me) {
     const int here = core_of_this_thread();
