@@ -88,7 +88,8 @@ bool Pool::Impl::find_job(Worker& me, Job& job) {
         if (me.searching) {
             end_search_locked(me);
         }
-        if (me.abandoned) {
+        // Told to leave while it was parked, or given up on at any time.
+        if (me.abandoned || me.phase == Worker::Phase::retiring) {
             lock_.unlock();
             return false;
         }
@@ -191,8 +192,7 @@ bool Pool::Impl::park(Worker& me) {
     while (true) {
         if (me.parker.park_until(deadline) == ParkResult::unparked) {
             me.spin_guess.learn(here, me.called_on, std::chrono::steady_clock::now() - begin);
-            // Written under the lock by who left the permit, hence visible with it.
-            return me.phase != Worker::Phase::retiring;
+            return true;
         }
         if (std::chrono::steady_clock::now() < deadline) {
             continue;
