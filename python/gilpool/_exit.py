@@ -35,12 +35,19 @@ def let_go_of_what_never_starts() -> None:
     while shut := [pool for pool in every_pool if not pool.daemon and _is_shut(pool)]:
         if not _wait_for_others():
             for pool in shut:
-                pool._backlog.abandon()
+                _abandon(pool)
             return
 
 
 def _is_shut(pool: Pool) -> bool:
-    return pool.size == 0 and bool(pool._backlog)
+    return pool.size == 0 and (bool(pool._backlog) or pool in list(maps_under_way.values()))
+
+
+def _abandon(pool: Pool) -> None:
+    pool._backlog.abandon()
+    for task, mapped_on in list(maps_under_way.items()):
+        if mapped_on is pool:
+            task.kill(block=False)
 
 
 def _wait_for_others() -> bool:

@@ -19,8 +19,14 @@ helpers: Final = {
 }
 """The pools of the helpers, by whether they work for a daemon."""
 
-maps_under_way: Final[dict[Task[Any], None]] = {}
-"""Helpers that spawn the calls of a map, or wait for them. Entered by themselves."""
+maps_under_way: Final[dict[Task[Any], object]] = {}
+"""Helpers that spawn the calls of a map, or wait for them, each with the pool or group."""
+
+
+def map_is_over(helper: Task[Any]) -> None:
+    """Take a helper out; its link, too, for it may never begin."""
+    maps_under_way.pop(helper, None)
+
 
 # What the parent's waiting tasks were given, in a forked child. Kept: dropping it would close the
 # parent's sockets and flush its files once more.

@@ -9,7 +9,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from gilpool import _core
 from gilpool._core import Task
-from gilpool._helpers import Backlog, helpers, maps_under_way
+from gilpool._helpers import Backlog, helpers, map_is_over, maps_under_way
 from gilpool._imap import IMap, imap
 
 _T = TypeVar("_T")
@@ -100,7 +100,8 @@ class MappingMixin:
         """Like ``spawn``, but never waits: without a free slot the task is started later.
 
         Until then the pool does not track it; such tasks start in the order of the calls. If the
-        call succeeds, `callback` gets its result, on the worker.
+        call succeeds, `callback` gets its result, on the worker. One that waits for a pool of size
+        0 is cancelled by the interpreter's exit, once nobody is left who could give it a size.
 
         Thread safety: any thread. GIL: held.
         Raises: TypeError when `function` or `callback` is not callable.
@@ -174,7 +175,15 @@ class MappingMixin:
             [1, 2]
         """
         _check_callback(callback)
-        return helpers[self.daemon].spawn(self._map_on_helper, function, iterable, callback)
+        helper = Task(self._map_on_helper, function, iterable, callback)
+        maps_under_way[helper] = self
+        helper.rawlink(map_is_over)
+        try:
+            helpers[self.daemon]._start(helper, None)
+        except BaseException:
+            map_is_over(helper)
+            raise
+        return helper
 
     def _map_on_helper(
         self,
@@ -182,13 +191,10 @@ class MappingMixin:
         iterable: Iterable[_A],
         callback: Callable[[list[_T]], object] | None,
     ) -> list[_T]:
+        results = self.map(function, iterable)
         helper = _core.getcurrent()
         assert helper is not None
-        maps_under_way[helper] = None
-        try:
-            results = self.map(function, iterable)
-        finally:
-            maps_under_way.pop(helper, None)  # a fork in the iterable has emptied it
+        map_is_over(helper)
         if callback is not None:
             callback(results)
         return results

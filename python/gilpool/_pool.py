@@ -126,7 +126,8 @@ class Pool(_core.Pool, Collective, MappingMixin):
         """Track a task that runs, or will run, elsewhere: it takes a slot here until it is done.
 
         A task that is done, or tracked already, changes nothing. Whatever has gevent's ``rawlink``
-        will do for a task; what has not keeps its slot until it is discarded.
+        will do for a task; what has not keeps its slot until it is discarded. The interpreter's
+        exit waits for tasks where they run, and not for those that are only added.
 
         Args:
             task: The task.

@@ -225,6 +225,8 @@ def test_unhandled_keyboard_interrupt_drops_what_waits_for_a_slot(
         "pool.add(gilpool.Task(int)); pool.apply_async(print, ('ran',))",
         "gilpool.Pool(0).apply_async(print, ('never',))",
         "pool.spawn(gilpool.sleep, 0.1); pool.size = 0; pool.apply_async(print, ('never',))",
+        "gilpool.Pool(0).map_async(print, ['never'])",
+        "gilpool.Pool(0).map_async(print, ['never']); gilpool.sleep(0.1)",
         "task = gilpool.Pool(0).apply_async(print, ('never',)); gilpool.sleep(0.05); task.kill()",
     ],
 )
