@@ -11,7 +11,9 @@ import sys
 import threading
 from collections.abc import Callable
 
-from gilpool import _core, _forks, _imap
+# The native part needs _kill and _threads, on workers. Imported there, they would be half a module
+# for good in a child that is forked meanwhile.
+from gilpool import _core, _forks, _imap, _kill, _threads  # noqa: F401
 from gilpool._exit import drop_queue, let_go_of_what_never_starts
 from gilpool._helpers import maps_under_way
 from gilpool._unfetched import report_unfetched

@@ -54,6 +54,22 @@ def test_fork_with_idle_workers_only_is_silent(run_script: Script) -> None:
     assert (result.returncode, result.stderr) == (0, "")
 
 
+def test_workers_import_nothing_that_a_fork_could_leave_half_done(run_script: Script) -> None:
+    result = run_script("""
+        import gilpool, sys
+        before = set(sys.modules)
+        gilpool.spawn(int).get()
+        running = gilpool.spawn(lambda: gilpool.sleep(1000))
+        while "queued" in repr(running):
+            gilpool.sleep(0.001)
+        running.kill(ValueError("with a text"))
+        assert "with a text" in str(running.exception), running.exception
+        assert set(sys.modules) == before, set(sys.modules) - before
+    """)
+
+    assert (result.returncode, result.stderr) == (0, "")
+
+
 def test_a_task_may_fork(run_script: Script) -> None:
     result = run_script("""
         import gilpool, os, warnings
