@@ -200,7 +200,7 @@ def test_unhandled_keyboard_interrupt_drops_what_waits_for_a_slot(
 
         def work(n=0):
             begun.append(n)
-            left.wait() if len(begun) < 3 else gilpool.sleep_gil(20)
+            left.wait() if len(begun) < 3 else gilpool.sleep_gil(50)
             os.write(1, b".")
 
         {submit}
@@ -214,7 +214,8 @@ def test_unhandled_keyboard_interrupt_drops_what_waits_for_a_slot(
     """)
 
     assert result.returncode in (130, -2)
-    assert 2 <= len(result.stdout) < 10
+    # Where there is a slot for each, some more may begin before the main thread has the GIL again.
+    assert 2 <= len(result.stdout) < 20
 
 
 @pytest.mark.parametrize(
