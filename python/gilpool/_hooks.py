@@ -29,16 +29,17 @@ def _exit_follows_interrupt() -> bool:
 def _at_exit() -> None:
     """Run what was spawned to its end (drop the queue after Ctrl-C), then end the workers."""
     _imap.stop_main_feeders()
-    cancel = _exit_follows_interrupt()
     try:
-        if cancel:
+        if _exit_follows_interrupt():
             drop_queue()
         let_go_of_what_never_starts()
     except BaseException:  # Ctrl-C, while it waited
-        cancel = True
+        drop_queue()
         raise
     finally:
-        _core._finish(cancel)
+        # Not told to cancel: that would also end gilpool's own calls of links, without which what
+        # runs might wait for ever.
+        _core._finish(False)
 
 
 def _in_child() -> None:

@@ -218,6 +218,31 @@ def test_unhandled_keyboard_interrupt_drops_what_waits_for_a_slot(
     assert 2 <= len(result.stdout) < 20
 
 
+def test_who_waits_for_the_dropped_queue_is_told(run_script: Script) -> None:
+    result = run_script("""
+        import gilpool, os, threading
+        full = gilpool.Pool(1)
+        full.spawn(gilpool.sleep, 0.3)
+        waiting = threading.Semaphore(0)
+
+        def wait(queued):
+            waiting.release()
+            gilpool.wait(queued)
+            os.write(1, b".")
+
+        for pool in (gilpool.default_pool, gilpool.Pool()):
+            for _ in range(20):
+                pool.spawn(wait, [full.apply_async(int) for _ in range(5)])
+        for _ in range(40):
+            waiting.acquire()
+        gilpool.sleep(0.05)
+        raise KeyboardInterrupt
+    """)
+
+    assert result.returncode in (130, -2)
+    assert result.stdout == "." * 40
+
+
 @pytest.mark.parametrize(
     "leave_behind",
     [
