@@ -40,10 +40,9 @@ PoolObject* first_pool_to_wait_for() {
     return pool;
 }
 
-/// Ends what every pool has queued; with `stop`, also asks what runs to stop. Ending a task may run
-/// any destructor, so the list of pools is taken down first. False with an exception set on
-/// failure.
-bool cut_short_all_pools(bool stop) {
+/// Asks what runs in every pool to stop, and ends what is queued. Ending a task may run any
+/// destructor, so the list of pools is taken down first. False with an exception set on failure.
+bool cut_short_all_pools() {
     PyObject* const pools = PyList_New(0);
     bool ok = pools != nullptr;
     for (PoolObject* pool = first_active_pool(); ok && pool != nullptr; pool = pool->next_active) {
@@ -51,18 +50,16 @@ bool cut_short_all_pools(bool stop) {
     }
     for (Py_ssize_t i = 0; ok && i < PyList_GET_SIZE(pools); ++i) {
         auto* const pool = reinterpret_cast<PoolObject*>(PyList_GET_ITEM(pools, i));
-        ok = (!stop || stop_running(pool)) && cancel_queued(pool);
+        ok = stop_running(pool) && cancel_queued(pool);
     }
     Py_XDECREF(pools);
     return ok;
 }
 
-/// finish(cancel): the exit hook. With `cancel`, what is queued is dropped instead of run.
-PyObject* finish(PyObject*, PyObject* cancel) {
+/// finish(): the exit hook.
+PyObject* finish(PyObject*, PyObject*) {
     g_exit_has_begun = true;
-    const int cancel_all = PyObject_IsTrue(cancel);
-    bool ok =
-        cancel_all >= 0 && cancel_all_timers() && (cancel_all == 0 || cut_short_all_pools(false));
+    bool ok = cancel_all_timers();
     while (ok) {
         PoolObject* const pool = first_pool_to_wait_for();
         if (pool == nullptr) {
@@ -75,7 +72,7 @@ PyObject* finish(PyObject*, PyObject* cancel) {
     // Reached also after Ctrl-C during the wait: then every pool is treated as a daemon.
     g_spawning_is_over = true;
     PyObject* const interruption = ok ? nullptr : take_raised_exception();
-    if (!cut_short_all_pools(true)) {
+    if (!cut_short_all_pools()) {
         PyErr_WriteUnraisable(nullptr);
     }
     g_workers_are_gone = true;
@@ -125,8 +122,8 @@ PyObject* set_main_thread_ident(PyObject*, PyObject* ident) {
 }
 
 PyMethodDef lifecycle_functions[] = {
-    {"_finish", finish, METH_O,
-     "_finish(cancel, /)\n--\n\nExit hook: run or cancel what is queued, then end the workers."},
+    {"_finish", finish, METH_NOARGS,
+     "_finish()\n--\n\nExit hook: run what is queued, then end the workers."},
     {"_before_fork", before_fork, METH_NOARGS, "Fork hook: end the idle workers."},
     {"_after_fork_in_child", after_fork_in_child, METH_NOARGS,
      "Fork hook: begin anew; what the parent runs or has queued fails here."},

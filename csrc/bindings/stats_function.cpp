@@ -81,7 +81,8 @@ void bind_stats(py::module_& module) {
         "alive, of which idle_threads are parked; threads_started and threads_ended: since the\n"
         "process began; thread_cap: most workers the process's limits allow. runners: workers\n"
         "that hold the GIL or wait for it, blocked: those whose task is off it (or waits for it\n"
-        "behind a runner); second_runners: how often one more runner was let in beside a task that\n"
+        "behind a runner); second_runners: how often one more runner was let in beside a task "
+        "that\n"
         "kept the GIL for long.\n\n"
         "GIL: held. Thread safety: any thread.");
     module.def("_distrust_gil_words", &distrust_gil_words,

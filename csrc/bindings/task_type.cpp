@@ -158,7 +158,16 @@ PyDoc_STRVAR(
     "Pool.spawn makes and starts one; made directly it waits for start(), on the default pool,\n"
     "or Pool.start(). May be asked and waited for from any thread, any number of times, also\n"
     "with await. An exception that nobody fetches is reported through threading.excepthook\n"
-    "when the task is dropped.\n\n"
+    "when the task is dropped, or at the interpreter's exit.\n\n"
+    "A task sets itself up in __new__, so a subclass with other arguments overrides that:\n\n"
+    "    >>> import gilpool\n"
+    "    >>> class Power(gilpool.Task):\n"
+    "    ...     def __new__(cls, exponent):\n"
+    "    ...         return super().__new__(cls, pow, 2, exponent)\n"
+    "    >>> task = Power(10)\n"
+    "    >>> task.start()\n"
+    "    >>> task.get()\n"
+    "    1024\n\n"
     "Thread safety: every method may be called from any thread.\n"
     "GIL: held, except in get, join and kill while they wait.");
 

@@ -26,10 +26,10 @@ FutexResult futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t exp
 /// the word may be gone already, and whoever sleeps there by then sees a wake without a reason.
 void futex_wake(const std::atomic<std::uint32_t>* word, int count) noexcept;
 
-/// futex_expect_sleepers() is told that so many threads may sleep at once. Linux 6.17 and newer sort
-/// a process's sleepers into a table of its own, which has as few as 16 places where there are two
-/// cores: with thousands of sleepers each wake would pass by hundreds of them, 30 us and more, and
-/// threads that wait with a time-out (for the GIL, say) would be busy with nothing else. Has no
+/// futex_expect_sleepers() is told that so many threads may sleep at once. Linux 6.17 and newer
+/// sort a process's sleepers into a table of its own, which has as few as 16 places where there are
+/// two cores: with thousands of sleepers each wake would pass by hundreds of them, 30 us and more,
+/// and threads that wait with a time-out (for the GIL, say) would be busy with nothing else. Has no
 /// effect elsewhere, nor if somebody has chosen a table already. 15 us in a process that had one
 /// thread until now, tens of milliseconds in others.
 void futex_expect_sleepers(std::size_t threads) noexcept;

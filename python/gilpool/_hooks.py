@@ -37,9 +37,9 @@ def _at_exit() -> None:
         drop_queue()
         raise
     finally:
-        # Not told to cancel: that would also end gilpool's own calls of links, without which what
-        # runs might wait for ever.
-        _core._finish(False)
+        # Runs what is left: gilpool's own calls of links, too, without which what runs might wait
+        # for ever.
+        _core._finish()
 
 
 def _in_child() -> None:
