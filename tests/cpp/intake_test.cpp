@@ -131,15 +131,7 @@ TEST(Intake, ClosedItTakesNothingAndKeepsWhatItHas) {
     EXPECT_EQ(intake.post(job(2)), Posted::closed);
 }
 
-class IntakeStress : public ::testing::Test {
-  protected:
-    std::uint64_t seed = testing::stress_seed();
-    ::testing::ScopedTrace trace{__FILE__, __LINE__,
-                                 ::testing::Message() << "GILPOOL_STRESS_SEED=" << seed};
-    Random random{seed};
-    TimePoint end = testing::stress_end();
-    bool over() const { return std::chrono::steady_clock::now() >= end; }
-};
+class IntakeStress : public testing::StressTest {};
 
 // Producers go round the ring many times while two consumers share a lock, as workers do. Each
 // producer's numbers must come out complete and in order, up to the one that was refused.

@@ -49,15 +49,7 @@ void pause(Random& random) {
     }
 }
 
-class PoolStress : public ::testing::Test {
-  protected:
-    std::uint64_t seed = testing::stress_seed();
-    ::testing::ScopedTrace trace{__FILE__, __LINE__,
-                                 ::testing::Message() << "GILPOOL_STRESS_SEED=" << seed};
-    Random random{seed};
-    TimePoint end = testing::stress_end();
-    bool over() const { return std::chrono::steady_clock::now() >= end; }
-};
+class PoolStress : public testing::StressTest {};
 
 // Park and wake: each round hands one job to a pool whose threads are always just about to park, to
 // time out or to be made. A wake that is lost leaves the job queued for ever, and the wait runs

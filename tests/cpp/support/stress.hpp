@@ -2,6 +2,8 @@
 // A Random belongs to one thread.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <chrono>
 #include <cstdint>
 #include <cstdlib>
@@ -47,6 +49,18 @@ class Random {
 
   private:
     std::uint64_t state_;
+};
+
+/// A test that goes on until its time is over, and says by which seed it can be repeated if it
+/// fails.
+class StressTest : public ::testing::Test {
+  protected:
+    std::uint64_t seed = stress_seed();
+    ::testing::ScopedTrace trace{__FILE__, __LINE__,
+                                 ::testing::Message() << "GILPOOL_STRESS_SEED=" << seed};
+    Random random{seed};
+    core::TimePoint end = stress_end();
+    bool over() const { return std::chrono::steady_clock::now() >= end; }
 };
 
 }  // namespace gilpool::testing
