@@ -198,10 +198,8 @@ bool come_in() {
             g_gil_habit.try_until(kSpin, [] { return gil_holder() == nullptr; });
         }
         const core::TimePoint asked = core::monotonic_now();
-        g_admission.spare_asks_since.store(ticks(asked), std::memory_order_relaxed);
         trace_asks();
         WorkerThreadState::attach();
-        g_admission.spare_asks_since.store(0, std::memory_order_relaxed);
         t_gil_wait_ns = (core::monotonic_now() - asked).count();
         Runner* const runner = own_runner();
         // At a task boundary nobody is a hog any more: an admission that comes in by a courtesy

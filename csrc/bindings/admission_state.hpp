@@ -24,8 +24,6 @@ struct AdmissionState {
     std::atomic<core::TimePoint::rep> last_progress{0};  ///< a task finished, a runner came
     std::atomic<int> admissions{0};                      ///< since a task finished
     std::atomic<bool> spare_naps{false};
-    /// Since when the spare waits for the GIL; 0: it does not.
-    std::atomic<core::TimePoint::rep> spare_asks_since{0};
     /// A thread that is not ours keeps the GIL while runners block. Written by the spare.
     std::atomic<bool> others_compute{false};
     Mode mode;

@@ -142,7 +142,7 @@ void offer_gil_between_tasks(core::TimePoint now) {
     offer(true);
 }
 
-void offer_gil_to_waiters(core::TimePoint now) {
+void offer_gil_if_kept(core::TimePoint now) {
     if (now - g_last_offer >= kSwitchInterval) {
         offer(false);
     }

@@ -20,10 +20,10 @@ namespace gilpool::bindings {
 /// it has been held for a while since the last time.
 void offer_gil_between_tasks(core::TimePoint now);
 
-/// The same while tasks block, and somebody is known to have waited in vain; at most once in a
-/// switch interval. Otherwise who wants the GIL gets it then anyway: regular courtesies were
-/// pointless (0.73 of the best pool on hashing tasks) and ruinous with thousands of sleepers.
-void offer_gil_to_waiters(core::TimePoint now);
+/// The same while tasks are believed to block, when the GIL goes round by itself: only if the
+/// runner has had it for a switch interval, which tells that they do not. Regular courtesies were
+/// pointless then (0.73 of the best pool on hashing tasks) and ruinous with thousands of sleepers.
+void offer_gil_if_kept(core::TimePoint now);
 
 /// The calling thread has just taken the GIL after a time without: counts anew from here.
 void restart_courtesy_clock();

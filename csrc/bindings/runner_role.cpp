@@ -1,6 +1,4 @@
 // bindings/runner_role.cpp: what a runner does between two tasks, and how its role ends. GIL held.
-#include <chrono>
-
 #include "bindings/admission.hpp"
 #include "bindings/admission_state.hpp"
 #include "bindings/computing.hpp"
@@ -11,16 +9,7 @@ namespace gilpool::bindings {
 
 namespace {
 
-constexpr std::chrono::milliseconds kSwitchInterval{5};
-
 std::uint64_t g_tasks_begun = 0;  // GIL
-
-/// True if the spare has waited for the GIL for longer than a forced switch takes: then C code
-/// keeps it that never looks whether somebody wants it.
-bool spare_waits_in_vain(core::TimePoint now) {
-    const core::TimePoint::rep since = g_admission.spare_asks_since.load(std::memory_order_relaxed);
-    return since != 0 && ticks(now) - since > core::TimePoint::duration(kSwitchInterval).count();
-}
 
 }  // namespace
 
@@ -58,11 +47,7 @@ bool goes_on_after_task(Runner* runner) {
         wake_collected();
     }
     if (looks_at_clock && was_active && work_is_queued()) {
-        if (!tasks_block) {
-            offer_gil_between_tasks(now);
-        } else if (spare_waits_in_vain(now)) {
-            offer_gil_to_waiters(now);
-        }
+        tasks_block ? offer_gil_if_kept(now) : offer_gil_between_tasks(now);
         // Meanwhile a spare may have taken over; two that compute would only take turns.
         if (runner->term != g_admission.term && !g_admission.mode.tasks_block() &&
             g_admission.active.load() > 0) {
