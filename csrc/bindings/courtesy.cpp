@@ -51,28 +51,38 @@ core::TimePoint g_last_lookout;
 int g_lookout_failures = 0;
 CourtesyCounters g_counters;
 
-/// True if somebody took the GIL within `limit`; says who.
-bool see_it_taken(nanoseconds limit, const PyThreadState** taker) {
-    return spin_until(limit, [taker] { return (*taker = gil_holder()) != nullptr; });
-}
+/// Whether the GIL has been in other hands since the caller had it, even if it is free again: who
+/// was woken on an idle core has often come and gone before the waker's own system call returns. To
+/// look for the taker only while it holds the GIL made every fourth release wait in vain, for 3 ms.
+class HandOver {
+  public:
+    bool is_seen() const { return gil_switches() != switches_; }
+    bool is_seen_within(nanoseconds limit) const {
+        return spin_until(limit, [this] { return is_seen(); });
+    }
 
-/// The same for somebody who has just been woken up for it.
-bool see_woken_take_it(const PyThreadState** taker) {
-    if (see_it_taken(kTakenWithin, taker)) {
+    /// The same for somebody who has just been woken up for it.
+    bool is_seen_at_last() const {
+        if (is_seen_within(kTakenWithin)) {
+            return true;
+        }
+        const core::TimePoint deadline = core::monotonic_now() + kTakenAtLast;
+        while (!is_seen()) {
+            if (core::monotonic_now() > deadline) {
+                return false;
+            }
+            std::this_thread::sleep_for(kNap);
+        }
         return true;
     }
-    const core::TimePoint deadline = core::monotonic_now() + kTakenAtLast;
-    while ((*taker = gil_holder()) == nullptr) {
-        if (core::monotonic_now() > deadline) {
-            return false;
-        }
-        std::this_thread::sleep_for(kNap);
-    }
-    return true;
-}
+
+  private:
+    const unsigned long switches_ = gil_switches();
+};
 
 /// A hand-over as it should be, GIL released throughout. True if somebody had the GIL.
-bool serve_waiters(nanoseconds released_in, core::TimePoint now, bool look_out) {
+bool serve_waiters(const HandOver& hand_over, nanoseconds released_in, core::TimePoint now,
+                   bool look_out) {
     if (!gil_words_are_readable()) {
         if (released_in > kWokeSomebody) {
             std::this_thread::sleep_for(kBlindWait);
@@ -80,15 +90,14 @@ bool serve_waiters(nanoseconds released_in, core::TimePoint now, bool look_out) 
         }
         return false;
     }
-    const PyThreadState* taker = nullptr;
     if (released_in > kWokeSomebody) {
-        if (!see_woken_take_it(&taker)) {
+        if (!hand_over.is_seen_at_last()) {
             return false;
         }
     } else if (look_out && now - g_last_lookout > kLookoutEvery * (1 << g_lookout_failures)) {
         g_last_lookout = now;
         ++g_counters.lookouts;
-        if (!see_it_taken(kLookout, &taker)) {
+        if (!hand_over.is_seen_within(kLookout)) {
             g_lookout_failures = std::min(g_lookout_failures + 1, kMostFailures);
             return false;
         }
@@ -104,10 +113,11 @@ bool serve_waiters(nanoseconds released_in, core::TimePoint now, bool look_out) 
 void offer(bool look_out) {
     ++g_counters.offered;
     g_open.store(true);
+    const HandOver hand_over;
     const core::TimePoint before = core::monotonic_now();
     PyThreadState* const state = PyEval_SaveThread();
     const core::TimePoint after = core::monotonic_now();
-    const bool served = serve_waiters(after - before, after, look_out);
+    const bool served = serve_waiters(hand_over, after - before, after, look_out);
     PyEval_RestoreThread(state);
     g_open.store(false);
     restart_courtesy_clock();
@@ -154,6 +164,7 @@ bool courtesy_is_open() {
 
 Release release_to_waiter(PyThreadState** state, const PyThreadState** taker) {
     *taker = nullptr;
+    const HandOver hand_over;
     const core::TimePoint before = core::monotonic_now();
     *state = PyEval_SaveThread();
     if (core::monotonic_now() - before <= kWokeSomebody) {
@@ -164,7 +175,11 @@ Release release_to_waiter(PyThreadState** state, const PyThreadState** taker) {
         std::this_thread::sleep_for(kBlindWait);
         return Release::not_seen;
     }
-    return see_woken_take_it(taker) ? Release::taken : Release::not_seen;
+    if (!hand_over.is_seen_at_last()) {
+        return Release::not_seen;
+    }
+    *taker = last_gil_holder();
+    return Release::taken;
 }
 
 const CourtesyCounters& courtesy_counters() {
