@@ -1,7 +1,9 @@
 // ThreadShortage: a flag, and one sleep in the reactor that is armed while the flag is set.
 //
 // Invariant: the flag is set after every refusal and cleared only by who then asks for every pool,
-// so it is clear only if nothing is missing or a thread that will set it again is on its way.
+// so it is clear only if nothing is missing or an asker is under way that will set it again if need
+// be. Whose alarm finds it clear sets the alarm anew in the second case: the asker may be one who
+// must not call the reactor.
 #include "core/thread_shortage.hpp"
 
 #include <algorithm>
@@ -14,6 +16,9 @@ namespace gilpool::core {
 namespace {
 
 std::atomic<bool (*)()> asker{nullptr};
+/// Who is between clearing the flag and having set it again. Counted down after the flag is set,
+/// and read before it is: so who sees nobody sees what they have set.
+std::atomic<unsigned> askers_under_way{0};
 /// Asked in vain since the last time that nothing was missing.
 std::atomic<unsigned> failures{0};
 
@@ -24,7 +29,7 @@ void on_due(TimedWait* wait, void*) noexcept {
     }
     ThreadShortage::ask_again();
     // Also if it could not even ask, as a pool was being made or destroyed: nobody else may come.
-    if (ThreadShortage::exists()) {
+    if (askers_under_way.load(std::memory_order_acquire) != 0 || ThreadShortage::exists()) {
         ThreadShortage::call_reactor();
     }
 }
@@ -64,11 +69,15 @@ void ThreadShortage::call_reactor() noexcept {
 
 void ThreadShortage::ask_again() noexcept {
     auto* const ask = asker.load(std::memory_order_acquire);
-    if (!exists_.exchange(false, std::memory_order_acq_rel)) {
-        return;
-    }
-    if (ask == nullptr || !ask()) {
+    // Before the exchange, whose reader has to see it.
+    askers_under_way.fetch_add(1, std::memory_order_relaxed);
+    const bool existed = exists_.exchange(false, std::memory_order_acq_rel);
+    const bool asked = existed && ask != nullptr && ask();
+    if (existed && !asked) {
         begin();
+    }
+    askers_under_way.fetch_sub(1, std::memory_order_release);
+    if (!asked) {
         return;
     }
     if (exists()) {
@@ -77,6 +86,11 @@ void ThreadShortage::ask_again() noexcept {
     } else {
         failures.store(0, std::memory_order_relaxed);
     }
+}
+
+void ThreadShortage::forget() noexcept {
+    exists_.store(false, std::memory_order_relaxed);
+    askers_under_way.store(0, std::memory_order_relaxed);
 }
 
 TimePoint ThreadShortage::Naps::next_end() noexcept {

@@ -40,7 +40,7 @@ class ThreadShortage {
     static void set_asker(bool (*asker)());
 
     /// forget() is for a forked child, whose pools are empty.
-    static void forget() noexcept { exists_.store(false, std::memory_order_relaxed); }
+    static void forget() noexcept;
 
     /// How long after a refusal asking makes sense again, and the most after many.
     static constexpr std::chrono::milliseconds kFirstPause{10};

@@ -1,7 +1,7 @@
 // Jobs that were queued while the system gave no thread are begun when it has some again, though
 // nobody posts any more: by the reactor, or by whoever sleeps here. Seen to fail when broken on
 // purpose: without the reactor's sleep, without the sleepers' naps, if asking does not note what is
-// still missing, and if the reactor gives up when it could not ask.
+// still missing, and if the reactor gives up when it could not ask, or while somebody else asks.
 #include "core/thread_shortage.hpp"
 
 #include <gtest/gtest.h>
@@ -78,6 +78,30 @@ TEST(ThreadShortage, TheReactorComesAgainIfItCouldNotEvenAsk) {
         ThreadShortage::begin();
         ThreadShortage::call_reactor();
         return eventually([] { return asked == 3 && !ThreadShortage::exists(); });
+    }));
+}
+
+TEST(ThreadShortage, TheReactorComesAgainIfSomebodyElseIsJustAskingInVain) {
+    EXPECT_TRUE(testing::in_child([] {
+        static const std::thread::id napper = std::this_thread::get_id();
+        static std::atomic<bool> was_in_vain{false};
+        ThreadShortage::set_asker([] {
+            if (std::this_thread::get_id() == napper) {
+                const std::uint64_t fired = Reactor::process().stats().fired;
+                was_in_vain = eventually([fired] {
+                    const ReactorStats stats = Reactor::process().stats();
+                    return stats.fired > fired && stats.asleep;
+                });
+                return false;
+            }
+            return was_in_vain.load();
+        });
+        ThreadShortage::begin();
+        ThreadShortage::call_reactor();
+        while (!was_in_vain) {
+            ThreadShortage::ask_again();
+        }
+        return eventually([] { return !ThreadShortage::exists(); });
     }));
 }
 
