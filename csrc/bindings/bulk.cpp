@@ -29,9 +29,17 @@ void drop_outcomes(Bulk* bulk) {
     Py_XDECREF(results);
 }
 
+/// What stands for the items of a range.
+struct Numbers {
+    long long start = 0;
+    long long step = 0;
+    Py_ssize_t count = 0;
+};
+
 /// True if `range` counts in numbers of C: which then need not be held.
-bool read_range(PyObject* range, long long* start, long long* step, Py_ssize_t* count) {
-    for (const auto& [name, number] : {std::pair("start", start), std::pair("step", step)}) {
+bool read_range(PyObject* range, Numbers* numbers) {
+    for (const auto& [name, number] :
+         {std::pair("start", &numbers->start), std::pair("step", &numbers->step)}) {
         PyObject* const value = PyObject_GetAttrString(range, name);
         int overflow = 0;
         *number = value != nullptr ? PyLong_AsLongLongAndOverflow(value, &overflow) : 0;
@@ -41,15 +49,61 @@ bool read_range(PyObject* range, long long* start, long long* step, Py_ssize_t* 
             return false;
         }
     }
-    *count = PyObject_Size(range);
-    if (*count < 0) {
+    numbers->count = PyObject_Size(range);
+    if (numbers->count < 0) {
         PyErr_Clear();
         return false;
     }
     long long way = 0;
     long long end = 0;
-    return !__builtin_mul_overflow(*count, *step, &way) &&
-           !__builtin_add_overflow(*start, way, &end);
+    return !__builtin_mul_overflow(numbers->count, numbers->step, &way) &&
+           !__builtin_add_overflow(numbers->start, way, &end);
+}
+
+/// Where the outcomes stand until the list is complete.
+std::uintptr_t* outcomes_in(PyObject* results) {
+    return reinterpret_cast<std::uintptr_t*>(reinterpret_cast<PyListObject*>(results)->ob_item);
+}
+
+/// Takes the list of items; if it is null, `numbers` are the items.
+Bulk* make_bulk(PyObject* function, PyObject* items, const Numbers& numbers) {
+    const Py_ssize_t count = items != nullptr ? PyList_GET_SIZE(items) : numbers.count;
+    TaskObject* const entry = new_task(task_type, function, nullptr, 0, nullptr);
+    PyObject* const results = entry != nullptr ? PyList_New(count) : nullptr;
+    void* const memory = results != nullptr ? PyMem_Malloc(sizeof(Bulk)) : nullptr;
+    if (memory == nullptr) {
+        PyErr_NoMemory();
+        Py_XDECREF(results);
+        Py_XDECREF(entry != nullptr ? as_object(entry) : nullptr);
+        Py_XDECREF(items);
+        return nullptr;
+    }
+    // Nobody shall see the one with items missing, nor the other one before it is complete.
+    if (items != nullptr) {
+        PyObject_GC_UnTrack(items);
+    }
+    PyObject_GC_UnTrack(results);
+    auto* const bulk = new (memory) Bulk{.references = 1,
+                                         .entry = entry,
+                                         .function = Py_NewRef(function),
+                                         .items = items,
+                                         .start = numbers.start,
+                                         .step = numbers.step,
+                                         .upcoming = nullptr,
+                                         .next = 0,
+                                         .allowed = 0,
+                                         .count = count,
+                                         .left = count,
+                                         .open = false,
+                                         .results = results,
+                                         .outcomes = outcomes_in(results),
+                                         .awaited = kAll,
+                                         .even = true,
+                                         .mapper = {}};
+    entry->bulk = bulk;
+    entry->stands_for_many = true;
+    entry->state = TaskState::queued;
+    return bulk;
 }
 
 }  // namespace
@@ -83,50 +137,44 @@ void release(Bulk* bulk) {
 }
 
 Bulk* new_bulk(PyObject* function, PyObject* iterable) {
-    long long start = 0;
-    long long step = 0;
-    Py_ssize_t count = 0;
-    const bool counts =
-        Py_IS_TYPE(iterable, &PyRange_Type) && read_range(iterable, &start, &step, &count);
+    Numbers numbers;
+    const bool counts = Py_IS_TYPE(iterable, &PyRange_Type) && read_range(iterable, &numbers);
     PyObject* const items = counts ? nullptr : PySequence_List(iterable);
-    count = items != nullptr ? PyList_GET_SIZE(items) : count;
-    TaskObject* const entry =
-        counts || items != nullptr ? new_task(task_type, function, nullptr, 0, nullptr) : nullptr;
-    PyObject* const results = entry != nullptr ? PyList_New(count) : nullptr;
-    void* const memory = results != nullptr ? PyMem_Malloc(sizeof(Bulk)) : nullptr;
-    if (memory == nullptr) {
-        PyErr_NoMemory();
-        Py_XDECREF(results);
-        Py_XDECREF(entry != nullptr ? as_object(entry) : nullptr);
-        Py_XDECREF(items);
+    if (items == nullptr && !counts) {
         return nullptr;
     }
-    // Nobody shall see the one with items missing, nor the other one before it is complete.
-    if (items != nullptr) {
-        PyObject_GC_UnTrack(items);
+    return make_bulk(function, items, numbers);
+}
+
+Bulk* new_open_bulk(PyObject* function) {
+    PyObject* const items = PyList_New(0);
+    Bulk* const bulk = items != nullptr ? make_bulk(function, items, Numbers{}) : nullptr;
+    if (bulk != nullptr) {
+        bulk->open = true;
     }
-    PyObject_GC_UnTrack(results);
-    PyObject** const places = reinterpret_cast<PyListObject*>(results)->ob_item;
-    auto* const bulk = new (memory) Bulk{.references = 1,
-                                         .entry = entry,
-                                         .function = Py_NewRef(function),
-                                         .items = items,
-                                         .start = start,
-                                         .step = step,
-                                         .upcoming = nullptr,
-                                         .next = 0,
-                                         .allowed = 0,
-                                         .count = count,
-                                         .left = count,
-                                         .results = results,
-                                         .outcomes = reinterpret_cast<std::uintptr_t*>(places),
-                                         .awaited = kAll,
-                                         .even = true,
-                                         .mapper = {}};
-    entry->bulk = bulk;
-    entry->stands_for_many = true;
-    entry->state = TaskState::queued;
     return bulk;
+}
+
+bool add_item(Bulk* bulk, PyObject* item) {
+    if (PyList_Append(bulk->results, Py_None) != 0) {
+        return false;
+    }
+    bulk->outcomes = outcomes_in(bulk->results);
+    Py_DECREF(as_value(std::exchange(bulk->outcomes[bulk->count], kPending)));
+    if (PyList_Append(bulk->items, item) != 0) {
+        Py_SET_SIZE(bulk->results, bulk->count);
+        return false;
+    }
+    ++bulk->count;
+    ++bulk->left;
+    return true;
+}
+
+void close_bulk(Bulk* bulk) {
+    bulk->open = false;
+    if (bulk->next == bulk->count) {
+        Py_CLEAR(bulk->items);  // empty
+    }
 }
 
 PyObject* bulk_results(Bulk* bulk) {
@@ -166,6 +214,7 @@ PyObject* bulk_results(Bulk* bulk) {
 
 void end_bulk(Bulk* bulk) {
     drop_outcomes(bulk);
+    bulk->open = false;
     if (bulk->allowed < bulk->count) {
         bulk->left -= bulk->count - bulk->allowed;
         bulk->count = bulk->allowed;

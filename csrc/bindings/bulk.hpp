@@ -8,7 +8,8 @@
 //
 // Invariant: the items [0, next) have been taken out: each is a Task of its own, in a queue or
 // running, or it is over. Those of [next, allowed) have a slot of their pool each, and the entry is
-// in the pool's queue exactly while there are any. Those of [allowed, count) wait for slots.
+// in the pool's queue exactly while there are any. Those of [allowed, count) wait for slots. While
+// the bulk is open its mapper adds items at the end.
 #pragma once
 
 #include <Python.h>
@@ -35,6 +36,7 @@ struct Bulk {
     Py_ssize_t allowed;
     Py_ssize_t count;
     Py_ssize_t left;           ///< items that are not over
+    bool open;                 ///< more may come
     PyObject* results;         ///< the list for the mapper; null: nobody wants it (any more)
     std::uintptr_t* outcomes;  ///< what is in it until it is complete, see bulk_outcomes.hpp
     Py_ssize_t awaited;        ///< the item that the mapper waits for, or -1: for all of them
@@ -48,8 +50,18 @@ struct Bulk {
 /// an exception set. end_bulk() must follow.
 Bulk* new_bulk(PyObject* function, PyObject* iterable);
 
-/// Waits, GIL released, for the results and returns the list of them; or raises the first error in
-/// their order as soon as all items before it are over, or what ends the wait.
+/// A bulk without items, for add_item() until close_bulk().
+Bulk* new_open_bulk(PyObject* function);
+
+/// Adds an item at the end; false with an exception set for want of memory.
+bool add_item(Bulk* bulk, PyObject* item);
+
+/// Nothing is added any more.
+void close_bulk(Bulk* bulk);
+
+/// Waits, GIL released, for the results of a bulk that is not open and returns the list of them; or
+/// raises the first error in their order as soon as all items before it are over, or what ends the
+/// wait.
 PyObject* bulk_results(Bulk* bulk);
 
 /// The mapper wants no (more) results and waits for no more slots. What is queued runs.

@@ -54,7 +54,7 @@ AtHand see_to_upcoming(Bulk* bulk) {
         if (task == nullptr) {
             return AtHand::no_memory;
         }
-        if (bulk->upcoming != nullptr || bulk->next == bulk->count) {
+        if (bulk->upcoming != nullptr || (bulk->next == bulk->count && !bulk->open)) {
             Py_DECREF(as_object(task));
         } else {
             bulk->upcoming = task;
@@ -78,7 +78,7 @@ TaskObject* take_upcoming(PoolObject* pool, Bulk* bulk) {
     task->index = bulk->next++;
     task->state = TaskState::queued;
     ++bulk->references;
-    if (bulk->next == bulk->count) {
+    if (bulk->next == bulk->count && !bulk->open) {
         Py_CLEAR(bulk->items);  // empty
     }
     if (bulk->next == bulk->allowed) {
@@ -246,7 +246,7 @@ void end_unknown_item(TaskObject* task, PyObject* value) {
     note_end(bulk, task->index, as_outcome(value));
     task_left_pool(pool);
     // From here on destructors may run any code.
-    if (bulk->upcoming == nullptr && bulk->next < bulk->count) {
+    if (bulk->upcoming == nullptr && (bulk->next < bulk->count || bulk->open)) {
         bulk->upcoming = task;
     } else {
         Py_DECREF(as_object(task));

@@ -16,9 +16,10 @@ namespace gilpool::bindings {
 /// What one thread waits for. On the heap, and left there for good when its thread is unwound out
 /// of a dying interpreter, for others may still look at it.
 struct SlotClaim {
-    std::vector<TaskObject*> tasks;  ///< strong; a slot for each
-    Bulk* bulk = nullptr;            ///< a slot for each item; neither: one slot for a guest
-    std::size_t served = 0;          ///< slots handed over
+    std::vector<TaskObject*> tasks;    ///< strong; a slot for each
+    Bulk* bulk = nullptr;              ///< a slot for each item; neither: one slot for a guest
+    std::size_t served = 0;            ///< slots handed over
+    std::size_t unserved_at_most = 0;  ///< the claimant waits until no more are missing
     bool refused = false;  ///< the next task could not be queued: its spawner shall see why
     bool in_line = false;
     core::WaitList claimant;
@@ -30,6 +31,7 @@ struct SlotClaim {
                                : std::max<std::size_t>(tasks.size(), 1);
     }
     bool ended() const { return refused || served == wanted(); }
+    bool is_enough() const { return refused || served + unserved_at_most >= wanted(); }
 };
 
 namespace {
@@ -73,31 +75,44 @@ void serve(PoolObject* pool, SlotClaim* claim) {
     ++claim->served;
 }
 
-/// Waits until the claim has ended. A refusal raises here, on the claimant's own thread.
-WaitOutcome stand_in_line(PoolObject* pool, SlotClaim* claim, core::TimePoint deadline) {
+/// A refusal raises here, on the claimant's own thread: false.
+bool accepts_refusal(PoolObject* pool, const SlotClaim* claim) {
+    return !claim->refused || (may_spawn(pool) && raise_no_thread());
+}
+
+/// Waits in line until the claim has enough.
+WaitOutcome wait_in_line(PoolObject* pool, SlotClaim* claim, core::TimePoint deadline) {
     if (core::monotonic_now() < deadline && initializer_may_not_wait(pool)) {
         return WaitOutcome::raised;
     }
     // Before the claim is in line: it must not get its own slot, over and over.
     const bool lent = lend_own_slot();
-    get_in_line(pool->line, claim);
-    serve_line(pool);
+    if (!claim->in_line && !claim->ended()) {
+        get_in_line(pool->line, claim);
+        serve_line(pool);
+    }
     WaitOutcome outcome = WaitOutcome::notified;
-    while (!claim->ended() && outcome == WaitOutcome::notified) {
+    while (!claim->is_enough() && outcome == WaitOutcome::notified) {
         ListedWaiter waiter(claim->claimant);
         outcome = waiter.wait_until(deadline);
     }
     if (lent) {
         take_own_slot_back();
     }
+    return outcome;
+}
+
+/// The same until it has all it wants, and leaves.
+WaitOutcome stand_in_line(PoolObject* pool, SlotClaim* claim, core::TimePoint deadline) {
+    WaitOutcome outcome = wait_in_line(pool, claim, deadline);
     if (claim->in_line) {
         leave_line(pool->line, claim);
     }
     if (claim->served == claim->wanted() && outcome == WaitOutcome::timed_out) {
         outcome = WaitOutcome::notified;
     }
-    if (outcome == WaitOutcome::notified && claim->bulk != nullptr && claim->refused &&
-        !(may_spawn(pool) && raise_no_thread())) {
+    if (outcome == WaitOutcome::notified && claim->bulk != nullptr &&
+        !accepts_refusal(pool, claim)) {
         outcome = WaitOutcome::raised;
     }
     while (outcome == WaitOutcome::notified && claim->served < claim->tasks.size()) {
@@ -123,10 +138,11 @@ void serve_line(PoolObject* pool) {
         SlotClaim* const claim = pool->line.first;
         leave_line(pool->line, claim);
         serve(pool, claim);
-        if (claim->ended()) {
-            claim->claimant.notify_all();
-        } else {
+        if (!claim->ended()) {
             get_in_line(pool->line, claim);
+        }
+        if (claim->is_enough() && !claim->claimant.empty()) {
+            claim->claimant.notify_all();
         }
     }
 }
@@ -163,12 +179,35 @@ bool queue_all_when_free(PoolObject* pool, PyObject* tasks, Py_ssize_t begin) {
     return outcome == WaitOutcome::notified;
 }
 
-bool allow_items_when_free(PoolObject* pool, Bulk* bulk) {
+SlotClaim* claim_for_items(Bulk* bulk) {
     auto* const claim = new SlotClaim;
     claim->bulk = bulk;
-    const WaitOutcome outcome = stand_in_line(pool, claim, core::kNever);
+    return claim;
+}
+
+void claim_more(PoolObject* pool, SlotClaim* claim) {
+    if (!claim->in_line && !claim->ended()) {
+        get_in_line(pool->line, claim);
+        serve_line(pool);
+    }
+}
+
+std::size_t unserved(const SlotClaim* claim) {
+    return claim->wanted() - claim->served;
+}
+
+bool wait_for_items(PoolObject* pool, SlotClaim* claim, std::size_t unserved_at_most) {
+    claim->unserved_at_most = unserved_at_most;
+    return (claim->is_enough() ||
+            wait_in_line(pool, claim, core::kNever) == WaitOutcome::notified) &&
+           accepts_refusal(pool, claim);
+}
+
+void drop_claim(PoolObject* pool, SlotClaim* claim) {
+    if (claim->in_line) {
+        leave_line(pool->line, claim);
+    }
     drop(claim);
-    return outcome == WaitOutcome::notified;
 }
 
 WaitOutcome take_guest_slot_when_free(PoolObject* pool, core::TimePoint deadline) {

@@ -38,12 +38,27 @@ Py_ssize_t length_of(const SlotLine& line);
 /// it is about to spawn.
 WaitOutcome queue_when_free(PoolObject* pool, TaskObject* task, core::TimePoint deadline);
 
-/// The same for `count` tasks of the list `tasks` from `begin` on; false with an exception set if
+/// The same for the tasks of the list `tasks` from `begin` on; false with an exception set if
 /// not all were queued.
 bool queue_all_when_free(PoolObject* pool, PyObject* tasks, Py_ssize_t begin);
 
-/// The same for each item of a bulk that has none yet.
-bool allow_items_when_free(PoolObject* pool, Bulk* bulk);
+// --- a slot for each item of a bulk, which may be open ---
+
+/// To be dropped by whoever made it.
+SlotClaim* claim_for_items(Bulk* bulk);
+void drop_claim(PoolObject* pool, SlotClaim* claim);
+
+/// Items have been added: they get the slots that are free, or stand in line.
+void claim_more(PoolObject* pool, SlotClaim* claim);
+
+/// How many items have no slot yet.
+std::size_t unserved(const SlotClaim* claim);
+
+/// Waits until no more than `unserved_at_most` items are without a slot; the others stay in line.
+/// False with an exception set, also if an item has been refused.
+bool wait_for_items(PoolObject* pool, SlotClaim* claim, std::size_t unserved_at_most);
+
+// --- a guest ---
 
 /// Waits in line for a guest's slot and takes it.
 WaitOutcome take_guest_slot_when_free(PoolObject* pool, core::TimePoint deadline);

@@ -127,7 +127,9 @@ class MappingMixin:
 
         The results are in the order of the items. If calls fail, the first error in that order is
         raised; the other calls go on. An exception of the iterable is raised when it comes; what
-        has been spawned by then goes on.
+        has been read by then is called all the same. An iterator is read as the pool has slots and,
+        while calls are short, ahead of them: as many items as it calls in a millisecond, 128 at
+        most.
 
         Thread safety: any thread, tasks of the same pool included. GIL: released while waiting.
 

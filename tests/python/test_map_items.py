@@ -5,8 +5,9 @@ import gc
 import itertools
 import operator
 import threading
+import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -321,6 +322,145 @@ def test_a_map_that_is_killed_leaves_what_it_has_queued(size: int | None) -> Non
     assert not any(isinstance(thing, Item) for thing in gc.get_objects())
 
 
+def quick_then(slow: Callable[[int], None]) -> Callable[[int], int]:
+    """A call that ends at once for the first 2,000 numbers, so that the map reads far ahead."""
+
+    def call(n: int) -> int:
+        if n >= 2_000:
+            slow(n)
+        return n
+
+    return call
+
+
+def test_nothing_is_read_before_there_is_a_slot_while_calls_are_long() -> None:
+    pool = gilpool.Pool(2)
+    read: list[int] = []
+    over: list[int] = []
+
+    def numbers() -> Iterator[int]:
+        for n in range(30):
+            read.append(n)
+            yield n
+
+    def call(n: int) -> int:
+        time.sleep(0.005)
+        assert len(read) <= len(over) + 2 + 1  # two that go, and one in the hand
+        over.append(n)
+        return n
+
+    assert pool.map(call, numbers()) == list(range(30))
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("mapper_is_a_task", [False, True])
+def test_what_the_input_waits_for_is_called_meanwhile(
+    size: int | None, mapper_is_a_task: bool
+) -> None:
+    """However far the map has read ahead: what was read gets its slot without the reader."""
+    pool = gilpool.Pool(size)
+    called = threading.Semaphore(0)
+
+    def numbers() -> Iterator[int]:
+        for n in range(2_050):
+            yield n
+            if n >= 2_000 or n % 100 == 99:
+                for _ in range(1 if n >= 2_000 else 100):
+                    assert called.acquire(timeout=PATIENCE), f"{n} has not been called"
+
+    def call(n: int) -> int:
+        called.release()
+        return -n
+
+    if mapper_is_a_task:
+        results = pool.spawn(pool.map, call, numbers()).get(PATIENCE)
+    else:
+        results = pool.map(call, numbers())
+
+    assert results == [-n for n in range(2_050)]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_an_error_of_the_input_is_raised_and_what_was_read_is_called(size: int | None) -> None:
+    pool = gilpool.Pool(size)
+    called = []
+
+    def numbers() -> Iterator[int]:
+        yield from range(2_100)
+        raise LookupError("no more")
+
+    with pytest.raises(LookupError, match="no more"):
+        pool.map(quick_then(called.append), numbers())
+    assert pool.join(PATIENCE)
+
+    assert called == list(range(2_000, 2_100)) if size == 1 else len(called) == 100
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_a_map_that_is_killed_drops_what_it_has_read_and_found_no_slot_for(size: int) -> None:
+    pool = gilpool.Pool(size)
+    go, begun = threading.Event(), threading.Semaphore(0)
+    read: list[int] = []
+
+    def numbers() -> Iterator[int]:
+        for n in range(10_000):
+            read.append(n)
+            yield n
+
+    def slow(n: int) -> None:
+        begun.release()
+        assert go.wait(PATIENCE)
+
+    mapper = gilpool.spawn(pool.map, quick_then(slow), numbers())
+    for _ in range(size):
+        assert begun.acquire(timeout=PATIENCE)
+    mapper.kill()
+    go.set()
+
+    assert pool.join(PATIENCE)
+    assert not begun.acquire(blocking=False)
+    assert 2_000 < len(read) <= 2_000 + size + 128
+
+
+def test_two_maps_of_one_pool_take_turns_at_its_slots() -> None:
+    pool = gilpool.Pool(1)
+    order: list[int] = []
+
+    def call(which: int) -> None:
+        order.append(which)
+        time.sleep(0.0005)
+
+    with pool:
+        maps = [pool.map_async(call, iter([which] * 50)) for which in range(2)]
+        gilpool.joinall(maps)
+    together = order[order.index(1 - order[0]) : 50]
+
+    assert all(which != before for before, which in itertools.pairwise(together))
+
+
+def test_an_input_that_forks_ends_the_childs_map_and_not_the_parents(run_script: Script) -> None:
+    result = run_script("""
+        import os, gilpool, warnings
+        warnings.simplefilter("ignore")
+        pool, parent, pids = gilpool.Pool(2), os.getpid(), []
+        def numbers():
+            for n in range(100):
+                if n == 50:
+                    pids.append(os.fork())
+                yield n
+        try:
+            results = pool.map(abs, numbers())
+        except RuntimeError as error:
+            assert os.getpid() != parent and "forked" in str(error), error
+            assert pool.map(abs, iter(range(-5, 0))) == [5, 4, 3, 2, 1]
+            os._exit(42)
+        assert os.getpid() == parent and results == list(range(100))
+        print(os.waitstatus_to_exitcode(os.waitpid(pids[0], 0)[1]))
+    """)
+
+    assert (result.returncode, result.stdout, result.stderr) == (0, "42\n", "")
+
+
 def test_a_long_map_lets_others_of_the_same_pool_and_of_another_one_run() -> None:
     pool = gilpool.Pool(1)
     order: list[str] = []
@@ -400,8 +540,11 @@ BEHAVIOURS = ["plain", "plain", "plain", "error", "sleep", "wait", "keep", "cont
 @given(
     behaviours=st.lists(st.sampled_from(BEHAVIOURS), max_size=40),
     size=st.sampled_from(SIZES),
+    as_range=st.booleans(),
 )
-def test_map_says_what_its_tasks_would_say(behaviours: list[str], size: int | None) -> None:
+def test_map_says_what_its_tasks_would_say(
+    behaviours: list[str], size: int | None, as_range: bool
+) -> None:
     kept: list[Any] = []
 
     def call(n: int) -> Any:
@@ -443,7 +586,8 @@ def test_map_says_what_its_tasks_would_say(behaviours: list[str], size: int | No
 
     hook, threading.excepthook = threading.excepthook, report
     try:
-        assert outcome(lambda: pool.map(call, numbers)) == outcome(by_tasks)
+        as_given = numbers if as_range else iter(numbers)
+        assert outcome(lambda: pool.map(call, as_given)) == outcome(by_tasks)
         assert pool.join(PATIENCE)
         gc.collect()
     finally:
