@@ -31,7 +31,6 @@ constexpr std::chrono::milliseconds kIdleWorkersGoWithin{500};
 bool g_exit_has_begun = false;
 bool g_spawning_is_over = false;
 bool g_workers_are_gone = false;
-unsigned g_fork_generation = 0;
 
 PoolObject* first_pool_to_wait_for() {
     PoolObject* pool = first_active_pool();
@@ -103,7 +102,6 @@ PyObject* before_fork(PyObject*, PyObject*) {
 }
 
 PyObject* after_fork_in_child(PyObject*, PyObject*) {
-    ++g_fork_generation;
     set_main_thread(PyThread_get_thread_ident());
     forget_trace();
     reset_scheduler();
@@ -145,10 +143,6 @@ bool spawning_is_over() {
 
 bool workers_are_gone() {
     return g_workers_are_gone;
-}
-
-unsigned fork_generation() {
-    return g_fork_generation;
 }
 
 int add_lifecycle(PyObject* module) {

@@ -20,10 +20,6 @@ bool spawning_is_over();
 /// True once the workers have been told to end: what is not done now never will be.
 bool workers_are_gone();
 
-/// How many times a process has become another one by a fork, this one's ancestors included: who
-/// finds it changed is in a child, alone.
-unsigned fork_generation();
-
 /// Adds the functions that the Python side registers as exit and fork hooks.
 int add_lifecycle(PyObject* module);
 

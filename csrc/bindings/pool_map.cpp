@@ -4,11 +4,11 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
 
 #include "bindings/bulk.hpp"
 #include "bindings/compat.hpp"
 #include "bindings/kernel_type.hpp"
-#include "bindings/lifecycle.hpp"
 #include "bindings/pool_spawn.hpp"
 #include "bindings/pool_type.hpp"
 #include "bindings/slot_line.hpp"
@@ -16,6 +16,7 @@
 #include "bindings/task_methods.hpp"
 #include "bindings/task_type.hpp"
 #include "bindings/trace.hpp"
+#include "core/fork.hpp"
 
 namespace gilpool::bindings {
 
@@ -107,8 +108,8 @@ class ReadAhead {
 };
 
 /// True with an exception set in a forked child of the reader, who has lost what it had queued.
-bool has_forked_since(unsigned generation) {
-    if (generation == fork_generation()) {
+bool has_forked_since(std::uint32_t generation) {
+    if (generation == core::fork_generation()) {
         return false;
     }
     PyErr_SetString(PyExc_RuntimeError,
@@ -124,7 +125,7 @@ bool has_forked_since(unsigned generation) {
 /// same holds, so that it comes. A reader that is a task lends its own slot all the while: on a
 /// pool of one there is no other.
 bool read_into(PoolObject* pool, Bulk* bulk, PyObject* iterator, SlotClaim* claim,
-               unsigned generation) {
+               std::uint32_t generation) {
     ReadAhead ahead;
     while (PyObject* const item = PyIter_Next(iterator)) {
         const bool added = !has_forked_since(generation) && may_spawn(pool) && add_item(bulk, item);
@@ -174,7 +175,7 @@ PyObject* map_what_is_read(PoolObject* pool, PyObject* function, PyObject* itera
     }
     SlotClaim* const claim = claim_for_items(bulk);
     const bool lent = lend_own_slot();
-    const unsigned generation = fork_generation();
+    const std::uint32_t generation = core::fork_generation();
     PyObject* raised =
         read_into(pool, bulk, iterator, claim, generation) ? nullptr : take_raised_exception();
     Py_DECREF(iterator);
@@ -183,7 +184,7 @@ PyObject* map_what_is_read(PoolObject* pool, PyObject* function, PyObject* itera
     // to end (Ctrl-C, a kill) drops what has no slot yet.
     const bool goes_on =
         raised == nullptr || (PyErr_GivenExceptionMatches(raised, PyExc_Exception) != 0 &&
-                              generation == fork_generation());
+                              generation == core::fork_generation());
     if (goes_on && !wait_for_items(pool, claim, 0)) {
         Py_XSETREF(raised, take_raised_exception());
     }

@@ -29,6 +29,13 @@ bool undo_start(PoolObject* pool, TaskObject* task) {
     return false;
 }
 
+/// A wait has no thread that could keep its task's times.
+void note_wait_begins(TaskObject* task) {
+    if (task->times != nullptr && task->native->is_wait()) {
+        task->times->queued = (core::monotonic_now() - task->times->spawned).count();
+    }
+}
+
 /// Sets the task's native work going; the task runs, to all appearances, from now on. Work that
 /// cannot be done this way is gone afterwards.
 NativeWork::Start start_native(PoolObject* pool, TaskObject* task) {
@@ -44,6 +51,7 @@ NativeWork::Start start_native(PoolObject* pool, TaskObject* task) {
         drop_prepared_work(task);
     } else {
         trace_wait_begins(task, since);
+        note_wait_begins(task);
     }
     return outcome;
 }

@@ -75,11 +75,6 @@ void serve(PoolObject* pool, SlotClaim* claim) {
     ++claim->served;
 }
 
-/// A refusal raises here, on the claimant's own thread: false.
-bool accepts_refusal(PoolObject* pool, const SlotClaim* claim) {
-    return !claim->refused || (may_spawn(pool) && raise_no_thread());
-}
-
 /// Waits in line until the claim has enough.
 WaitOutcome wait_in_line(PoolObject* pool, SlotClaim* claim, core::TimePoint deadline) {
     if (core::monotonic_now() < deadline && initializer_may_not_wait(pool)) {
@@ -111,10 +106,7 @@ WaitOutcome stand_in_line(PoolObject* pool, SlotClaim* claim, core::TimePoint de
     if (claim->served == claim->wanted() && outcome == WaitOutcome::timed_out) {
         outcome = WaitOutcome::notified;
     }
-    if (outcome == WaitOutcome::notified && claim->bulk != nullptr &&
-        !accepts_refusal(pool, claim)) {
-        outcome = WaitOutcome::raised;
-    }
+    // Whoever was refused learns why by starting the rest itself.
     while (outcome == WaitOutcome::notified && claim->served < claim->tasks.size()) {
         TaskObject* const task = claim->tasks[claim->served++];
         if (task->state == TaskState::fresh && !start_task(pool, task)) {
@@ -200,7 +192,7 @@ bool wait_for_items(PoolObject* pool, SlotClaim* claim, std::size_t unserved_at_
     claim->unserved_at_most = unserved_at_most;
     return (claim->is_enough() ||
             wait_in_line(pool, claim, core::kNever) == WaitOutcome::notified) &&
-           accepts_refusal(pool, claim);
+           (!claim->refused || (may_spawn(pool) && raise_no_thread()));
 }
 
 void drop_claim(PoolObject* pool, SlotClaim* claim) {

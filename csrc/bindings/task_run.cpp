@@ -205,6 +205,10 @@ void end_native_task(TaskObject* task, PyObject* value) {
     }
     PyObject* const outdone = task->kill_with;
     task->kill_with = nullptr;
+    if (task->times != nullptr && task->native->is_wait()) {
+        task->times->wall =
+            ns_between(task->times->spawned, core::monotonic_now()) - task->times->queued;
+    }
     task->native->task = nullptr;
     task->native = nullptr;
     unlink_running(task);

@@ -59,6 +59,25 @@ def test_queued_is_the_time_before_the_begin() -> None:
 
 
 @pytest.mark.usefixtures("_collecting")
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_wait_without_a_thread_has_times_too(killed: bool) -> None:
+    pool = gilpool.Pool(1)
+    with Held(pool):
+        task = pool.apply_async(gilpool.sleep, (1000 if killed else 0.02,))
+        gilpool.sleep(0.01)
+    wait_until(lambda: task.started)
+    gilpool.sleep(0.01)
+    if killed:
+        task.kill()
+    task.join()
+    stats = task.stats
+
+    assert stats is not None
+    assert stats["wall"] >= (0.01 if killed else 0.02)
+    assert (stats["gil_wait"], stats["cpu"]) == (0, 0)
+
+
+@pytest.mark.usefixtures("_collecting")
 def test_what_never_ran_has_no_times() -> None:
     with gil_kept():
         task = gilpool.spawn(int)
