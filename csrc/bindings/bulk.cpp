@@ -214,7 +214,6 @@ PyObject* bulk_results(Bulk* bulk) {
 
 void end_bulk(Bulk* bulk) {
     drop_outcomes(bulk);
-    bulk->open = false;
     if (bulk->allowed < bulk->count) {
         bulk->left -= bulk->count - bulk->allowed;
         bulk->count = bulk->allowed;

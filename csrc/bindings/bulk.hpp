@@ -56,7 +56,7 @@ Bulk* new_open_bulk(PyObject* function);
 /// Adds an item at the end; false with an exception set for want of memory.
 bool add_item(Bulk* bulk, PyObject* item);
 
-/// Nothing is added any more.
+/// Nothing is added any more: before bulk_results() or end_bulk().
 void close_bulk(Bulk* bulk);
 
 /// Waits, GIL released, for the results of a bulk that is not open and returns the list of them; or

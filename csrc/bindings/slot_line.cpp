@@ -82,10 +82,7 @@ WaitOutcome wait_in_line(PoolObject* pool, SlotClaim* claim, core::TimePoint dea
     }
     // Before the claim is in line: it must not get its own slot, over and over.
     const bool lent = lend_own_slot();
-    if (!claim->in_line && !claim->ended()) {
-        get_in_line(pool->line, claim);
-        serve_line(pool);
-    }
+    claim_more(pool, claim);
     WaitOutcome outcome = WaitOutcome::notified;
     while (!claim->is_enough() && outcome == WaitOutcome::notified) {
         ListedWaiter waiter(claim->claimant);

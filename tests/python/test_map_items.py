@@ -322,6 +322,13 @@ def test_a_map_that_is_killed_leaves_what_it_has_queued(size: int | None) -> Non
     assert not any(isinstance(thing, Item) for thing in gc.get_objects())
 
 
+def noted(count: int, read: list[int]) -> Iterator[int]:
+    """The numbers below `count`, each added to `read` when it is."""
+    for n in range(count):
+        read.append(n)
+        yield n
+
+
 def quick_then(slow: Callable[[int], None]) -> Callable[[int], int]:
     """A call that ends at once for the first 2,000 numbers, so that the map reads far ahead."""
 
@@ -338,18 +345,13 @@ def test_nothing_is_read_before_there_is_a_slot_while_calls_are_long() -> None:
     read: list[int] = []
     over: list[int] = []
 
-    def numbers() -> Iterator[int]:
-        for n in range(30):
-            read.append(n)
-            yield n
-
     def call(n: int) -> int:
         time.sleep(0.005)
         assert len(read) <= len(over) + 2 + 1  # two that go, and one in the hand
         over.append(n)
         return n
 
-    assert pool.map(call, numbers()) == list(range(30))
+    assert pool.map(call, noted(30, read)) == list(range(30))
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -402,16 +404,11 @@ def test_a_map_that_is_killed_drops_what_it_has_read_and_found_no_slot_for(size:
     go, begun = threading.Event(), threading.Semaphore(0)
     read: list[int] = []
 
-    def numbers() -> Iterator[int]:
-        for n in range(10_000):
-            read.append(n)
-            yield n
-
     def slow(n: int) -> None:
         begun.release()
         assert go.wait(PATIENCE)
 
-    mapper = gilpool.spawn(pool.map, quick_then(slow), numbers())
+    mapper = gilpool.spawn(pool.map, quick_then(slow), noted(10_000, read))
     for _ in range(size):
         assert begun.acquire(timeout=PATIENCE)
     mapper.kill()
