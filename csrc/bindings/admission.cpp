@@ -69,8 +69,7 @@ SpinHabit g_gil_habit;
 /// then the GIL has been handed back.
 bool intrudes(Chance chance, nanoseconds waited) {
     const bool gift = courtesy_is_open();
-    if (!gift &&
-        (chance == Chance::beside_other || (g_admission.others_compute && waited > kForcedAfter))) {
+    if (!gift && chance == Chance::beside_other) {
         g_admission.mode.spare_got_in_quickly();
         ++g_admission.counters.beside_other;
         return false;
@@ -87,22 +86,23 @@ bool intrudes(Chance chance, nanoseconds waited) {
         return false;
     }
     PyThreadState* state = nullptr;
-    const PyThreadState* taker = nullptr;
-    Release release = release_to_waiter(&state, &taker);
+    Release release = release_to_waiter(&state);
     // Who was forced off the GIL first has to wake up in order to wait for it again.
     for (int look = 0; look < kLooksForWaiter && !gift && release == Release::nobody_waited;
          ++look) {
         spin_until(kBetweenLooks, [] { return false; });
-        release = release_to_waiter(&state, &taker);
+        release = release_to_waiter(&state);
     }
     if (release == Release::nobody_waited && !gift) {
         ++g_admission.counters.late;
         return false;
     }
-    if (release == Release::taken && !gift && !is_of_listed_runner(taker)) {
-        // It went to a thread that is not ours: what the runner does stays unknown, and a queue
-        // must not stand still beside a busy main thread.
-        g_admission.others_compute = true;
+    // It may have gone to a thread that is not ours: then what the runner wants shows only once
+    // that one lets it go; if it keeps it, a queue must not stand still beside a busy main thread.
+    const Sight stays =
+        release == Release::taken && !gift ? see_who_stays() : Sight::held_by_runner;
+    if (stays != Sight::held_by_runner) {
+        g_admission.others_compute = stays == Sight::held_by_other;
         PyEval_RestoreThread(state);
         ++g_admission.counters.late;
         return false;

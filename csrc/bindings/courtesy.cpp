@@ -162,8 +162,7 @@ bool courtesy_is_open() {
     return g_open.load();
 }
 
-Release release_to_waiter(PyThreadState** state, const PyThreadState** taker) {
-    *taker = nullptr;
+Release release_to_waiter(PyThreadState** state) {
     const HandOver hand_over;
     const core::TimePoint before = core::monotonic_now();
     *state = PyEval_SaveThread();
@@ -175,11 +174,7 @@ Release release_to_waiter(PyThreadState** state, const PyThreadState** taker) {
         std::this_thread::sleep_for(kBlindWait);
         return Release::not_seen;
     }
-    if (!hand_over.is_seen_at_last()) {
-        return Release::not_seen;
-    }
-    *taker = last_gil_holder();
-    return Release::taken;
+    return hand_over.is_seen_at_last() ? Release::taken : Release::not_seen;
 }
 
 const CourtesyCounters& courtesy_counters() {

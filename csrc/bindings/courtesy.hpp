@@ -39,8 +39,8 @@ enum class Release {
 };
 
 /// Lets the GIL go if somebody waits for it, and does not return before they have taken it (within
-/// limits). `state` is the caller's, for PyEval_RestoreThread, `taker` who was seen to take it.
-Release release_to_waiter(PyThreadState** state, const PyThreadState** taker);
+/// limits). `state` is the caller's, for PyEval_RestoreThread.
+Release release_to_waiter(PyThreadState** state);
 
 struct CourtesyCounters {
     std::uint64_t offered = 0;   ///< timed releases

@@ -75,11 +75,10 @@ NativeWork* deliver_batch(NativeWork* work) {
 
 void let_others_have_the_gil() {
     PyThreadState* state = nullptr;
-    const PyThreadState* taker = nullptr;
     if (wakeups_are_overdue(core::monotonic_now())) {
         wake_collected();
     }
-    if (release_to_waiter(&state, &taker) != Release::nobody_waited) {
+    if (release_to_waiter(&state) != Release::nobody_waited) {
         PyEval_RestoreThread(state);
     }
 }
