@@ -22,8 +22,6 @@ using std::chrono::nanoseconds;
 
 /// A GIL that is free for this long is not just between two hands.
 constexpr microseconds kSeenFreeFor{30};
-/// Who was forced off the GIL and is given it back has it after 18 / 41 / 56 us (p10 / p50 / p90).
-constexpr microseconds kTakenWithin{150};
 constexpr microseconds kShortestNap{30};
 /// The GIL in the hands of threads that are not ours for longer than a switch interval: a runner
 /// that wanted it would have had it.

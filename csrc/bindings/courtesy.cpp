@@ -20,10 +20,8 @@ using std::chrono::nanoseconds;
 
 /// A release without a waiter took at most 160 ns (p99), one with a waiter at least 6.4 us (p1).
 constexpr nanoseconds kWokeSomebody{1'500};
-/// A woken thread had the GIL after 18 / 41 / 56 us (p10 / p50 / p90) ...
-constexpr microseconds kTakenWithin{150};
-/// ... unless it finds no core: then to spin would only keep it from one, and to take the GIL back
-/// would starve it.
+/// Who has not taken it by then finds no core: to spin would only keep it from one, and to take the
+/// GIL back would starve it.
 constexpr microseconds kNap{100};
 constexpr milliseconds kTakenAtLast{3};
 /// A served waiter let go again after 0.6 / 3.4 / 7.8 us; who stays longer computes.

@@ -10,6 +10,7 @@
 
 #include <Python.h>
 
+#include <chrono>
 #include <cstdint>
 
 #include "core/clock.hpp"
@@ -31,6 +32,9 @@ void restart_courtesy_clock();
 /// True while a runner offers the GIL: that it is free then does not mean that the runner blocked.
 /// Any thread.
 bool courtesy_is_open();
+
+/// A thread that was woken up for the GIL had it after 18 / 41 / 56 us (p10 / p50 / p90).
+inline constexpr std::chrono::microseconds kTakenWithin{150};
 
 enum class Release {
     nobody_waited,  ///< and the caller still holds the GIL

@@ -88,15 +88,11 @@ const PyThreadState* gil_holder() {
     if (locked == 0) {
         return nullptr;
     }
-    return last_gil_holder();
+    const void* const last_holder = &g_gil->last_holder;
+    return *static_cast<PyThreadState* const volatile*>(last_holder);
 #else
     return _PyThreadState_UncheckedGet();  // runtime-global up to 3.11: the holder, whoever asks
 #endif
-}
-
-const PyThreadState* last_gil_holder() {
-    const void* const last_holder = &gil_struct().last_holder;
-    return *static_cast<PyThreadState* const volatile*>(last_holder);
 }
 
 unsigned long gil_switches() {

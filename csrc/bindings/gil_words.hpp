@@ -22,9 +22,6 @@ void distrust_gil_words();
 /// the caller's own, it may be gone by now.
 const PyThreadState* gil_holder();
 
-/// The thread state that holds the GIL, or was the last to. Only for comparison, like that.
-const PyThreadState* last_gil_holder();
-
 /// How often the GIL has gone to another thread state than the one that had it before, since the
 /// interpreter began.
 unsigned long gil_switches();
