@@ -71,6 +71,7 @@ void reset_admission();
 struct AdmissionCounters {
     std::uint64_t quick = 0;         ///< spares that got the GIL quickly: the runner had blocked
     std::uint64_t polled = 0;        ///< spares that came because they saw the GIL free
+    std::uint64_t doubted = 0;       ///< looks at a free GIL that a runner was about to take
     std::uint64_t beside_other = 0;  ///< came because a thread not ours kept the GIL
     std::uint64_t late = 0;          ///< got it late, but the runner had blocked after all
     std::uint64_t forced = 0;        ///< spares that handed back: the runner wanted to go on

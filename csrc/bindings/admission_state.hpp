@@ -14,7 +14,9 @@
 namespace gilpool::bindings {
 
 struct AdmissionState {
-    std::uint64_t term = 1;  ///< of the latest runner that took over; GIL
+    /// Of the latest runner that took over. Written by it, under the GIL, while it still is the
+    /// spare: so the spare may read it without.
+    std::uint64_t term = 1;
     std::atomic<bool> work_queued{false};
     std::atomic<bool> spare_exists{false};
     std::atomic<int> active{0};  ///< runners of the present term; written under the GIL

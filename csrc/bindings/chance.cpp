@@ -7,6 +7,7 @@
 #include "bindings/admission_state.hpp"
 #include "bindings/computing.hpp"
 #include "bindings/courtesy.hpp"
+#include "bindings/gil_waiters.hpp"
 #include "bindings/gil_words.hpp"
 #include "bindings/spinning.hpp"
 #include "bindings/wakeups.hpp"
@@ -52,11 +53,17 @@ Sight look_at_holder() {
     return is_of_listed_runner(holder) ? Sight::held_by_runner : Sight::held_by_other;
 }
 
-/// The same, but free only if it stays so for longer than a change of hands takes.
+/// The same, but free only if it stays so for longer than a change of hands takes, and not because
+/// who was woken for it is not awake yet.
 Sight look_twice() {
     Sight sight = look_at_holder();
     if (sight == Sight::free) {
         spin_until(kSeenFreeFor, [&sight] { return (sight = look_at_holder()) != Sight::free; });
+    }
+    if (sight == Sight::free && gil_waiters_are_visible() &&
+        some_runner_wants_gil(g_admission.term)) {
+        ++g_admission.counters.doubted;
+        return Sight::held_by_runner;
     }
     return sight;
 }

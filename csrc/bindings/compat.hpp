@@ -65,16 +65,6 @@ inline bool gil_is_enabled() {
 #endif
 }
 
-/// Whether who makes a thread state may have to wait for the holder of the GIL to let it go: a
-/// free-threaded build may stop every thread for it (3.13 for the second state of a process, 3.14
-/// when its table of threads grows), even with its GIL on. So nobody may wait for another thread to
-/// make one and keep the GIL.
-#ifdef Py_GIL_DISABLED
-inline constexpr bool kNewThreadStateNeedsGil = true;
-#else
-inline constexpr bool kNewThreadStateNeedsGil = false;
-#endif
-
 /// True from the moment attaching a thread is no longer possible.
 inline bool interpreter_is_finalizing() {
 #if PY_VERSION_HEX >= 0x030D0000

@@ -9,7 +9,9 @@
 #include <array>
 #include <chrono>
 
+#include "bindings/gil_waiters.hpp"
 #include "bindings/gil_words.hpp"
+#include "bindings/spinning.hpp"
 #include "core/limits.hpp"
 
 namespace gilpool::bindings {
@@ -44,6 +46,19 @@ std::int64_t cpu_ns(const Runner* runner) {
         return -1;  // the thread has ended
     }
     return time.tv_sec * std::int64_t{1'000'000'000} + time.tv_nsec;
+}
+
+/// What a computing thread needs to be told from one that is about to run: that may take over a
+/// millisecond after it was woken, and its clock stands until then.
+constexpr std::chrono::microseconds kAwakeSample{50};
+
+/// Whether the clock of the runner, which is not asleep, runs.
+bool is_on_a_core(const Runner* runner) {
+    const std::int64_t before = cpu_ns(runner);
+    const core::TimePoint begun = core::monotonic_now();
+    spin_until(kAwakeSample, [] { return false; });
+    const auto wall = std::chrono::nanoseconds(core::monotonic_now() - begun).count();
+    return (cpu_ns(runner) - before) * 100 >= wall * kComputingPercent;
 }
 
 /// Whether the runner computed between the last sample of its present task and this one.
@@ -107,6 +122,17 @@ bool cores_are_taken(core::TimePoint now) {
     }
     answer = computing >= core_count();
     return answer;
+}
+
+bool some_runner_wants_gil(std::uint64_t term) {
+    return std::any_of(g_slots.begin(), g_slots.end(), [term](const auto& slot) {
+        const Runner* const runner = slot.load(std::memory_order_relaxed);
+        if (runner == nullptr || runner->term.load(std::memory_order_relaxed) != term) {
+            return false;
+        }
+        const Asleep asleep = look_where_asleep(runner->native_id.load(std::memory_order_relaxed));
+        return asleep == Asleep::at_gil || (asleep == Asleep::no && !is_on_a_core(runner));
+    });
 }
 
 bool is_of_listed_runner(const PyThreadState* state) {

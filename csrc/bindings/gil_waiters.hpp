@@ -1,14 +1,13 @@
 // bindings/gil_waiters.hpp: does a thread that is off the GIL wait for it, or for something else?
+// Any thread; no GIL, no lock.
 //
 // Up to CPython 3.14 nothing in the interpreter says so. On Linux the kernel does: a sleeping
-// thread's entry in procfs names the futex it sleeps on. Which one is the GIL's is found out by
-// having a thread wait for it.
+// thread's entry in procfs names the futex it sleeps on, and the GIL's lie within its own struct.
 #pragma once
 
 namespace gilpool::bindings {
 
-/// Finds the GIL's futex; later calls only answer. False where it cannot be found, or procfs cannot
-/// be read. GIL held; the first call lets it go for a moment.
+/// False where procfs does not show it, or where the GIL's futexes are not known.
 bool gil_waiters_are_visible();
 
 enum class Asleep : unsigned char {
@@ -17,8 +16,8 @@ enum class Asleep : unsigned char {
     no          ///< it runs, or is about to
 };
 
-/// What the thread of that native id, one of this process, does. Takes some 10 us. Any thread, no
-/// GIL needed; once gil_waiters_are_visible() is true.
+/// What the thread of that native id, one of this process, does. Takes some 10 us. Only while
+/// gil_waiters_are_visible() is true.
 Asleep look_where_asleep(int native_id);
 
 }  // namespace gilpool::bindings

@@ -84,8 +84,7 @@ const PyThreadState* gil_holder() {
 #if defined(GILPOOL_READS_GIL_STRUCT)
     // Both fields are plain words to the machine, whatever type a version gives them. The holder is
     // written before, or at latest under the same mutex as, `locked`.
-    const int locked = *reinterpret_cast<const volatile int*>(&g_gil->locked);
-    if (locked == 0) {
+    if (!gil_is_locked()) {
         return nullptr;
     }
     const void* const last_holder = &g_gil->last_holder;
@@ -95,8 +94,17 @@ const PyThreadState* gil_holder() {
 #endif
 }
 
+bool gil_is_locked() {
+    return *reinterpret_cast<const volatile int*>(&gil_struct().locked) != 0;
+}
+
 unsigned long gil_switches() {
     return *static_cast<const volatile unsigned long*>(&gil_struct().switch_number);
+}
+
+bool is_futex_of_gil(std::uintptr_t address) {
+    const auto begin = reinterpret_cast<std::uintptr_t>(&gil_struct());
+    return address >= begin && address < begin + sizeof gil_struct();
 }
 
 void set_switch_interval_without_gil(unsigned long microseconds) {

@@ -8,6 +8,8 @@
 
 #include <Python.h>
 
+#include <cstdint>
+
 namespace gilpool::bindings {
 
 /// Whether the words can be believed on this interpreter. The first call, at import and with the
@@ -22,9 +24,16 @@ void distrust_gil_words();
 /// the caller's own, it may be gone by now.
 const PyThreadState* gil_holder();
 
+/// Whether anybody has the GIL. Who has just got it, or is about to let it go, need not be told by
+/// gil_holder() yet, or any more.
+bool gil_is_locked();
+
 /// How often the GIL has gone to another thread state than the one that had it before, since the
 /// interpreter began.
 unsigned long gil_switches();
+
+/// Whether the futex at that address is one of the GIL's own: who sleeps there waits for the GIL.
+bool is_futex_of_gil(std::uintptr_t address);
 
 /// What sys.setswitchinterval() does, for who has no GIL. Who waits for the GIL already goes on
 /// with the interval that was set when the wait began.

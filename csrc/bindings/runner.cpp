@@ -3,6 +3,8 @@
 
 #include <pthread.h>
 
+#include "core/native_thread.hpp"
+
 namespace gilpool::bindings {
 
 namespace {
@@ -25,8 +27,9 @@ Runner* own_runner() {
     clockid_t clock{};
     pthread_getcpuclockid(pthread_self(), &clock);
     runner->cpu_clock.store(clock);
+    runner->native_id.store(static_cast<int>(core::kernel_id()));
     runner->state = PyThreadState_Get();
-    runner->term = 0;
+    runner->term.store(0);
     runner->task.store(0);
     t_runner = runner;
     return runner;

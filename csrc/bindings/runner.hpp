@@ -52,10 +52,12 @@ class BoundaryClock {
 struct Runner {
     PyThreadState* state = nullptr;  ///< of the worker; set while it holds the GIL
     std::atomic<clockid_t> cpu_clock{};
+    std::atomic<int> native_id{0};
     /// Number of the task it runs, 0 between tasks. Written by the worker under the GIL.
     std::atomic<std::uint64_t> task{0};
-    /// The worker counts as active while this is the current term (see admission.cpp). GIL.
-    std::uint64_t term = 0;
+    /// The worker counts as active while this is the current term (see admission.cpp). Written
+    /// under the GIL.
+    std::atomic<std::uint64_t> term{0};
     BoundaryClock clock;  ///< the worker's own
     int slot = -1;        ///< where computing.cpp has it listed; GIL
 

@@ -50,6 +50,7 @@ py::dict scheduling() {
     result["blocking_estimate"] = blocking_estimate();
     result["quick"] = spares.quick;
     result["polled"] = spares.polled;
+    result["doubted"] = spares.doubted;
     result["beside_other"] = spares.beside_other;
     result["late"] = spares.late;
     result["forced"] = spares.forced;

@@ -49,12 +49,10 @@ void count_present_tasks() {
 }
 
 void start(std::size_t most_records) {
-    // First of all: this may let the GIL go, and another thread begin a trace.
-    const bool can_see_waiters = gil_words_are_readable() && gil_waiters_are_visible();
     if (tracing()) {
         throw std::runtime_error("a trace is being recorded already; there can be one at a time");
     }
-    g_sight = {.gil = gil_words_are_readable(), .waiters = can_see_waiters};
+    g_sight = {.gil = gil_words_are_readable(), .waiters = gil_waiters_are_visible()};
     restart_trace_numbers();
     take_lost_records();
     Py_XDECREF(trace_names().take());
