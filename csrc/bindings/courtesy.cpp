@@ -26,6 +26,9 @@ constexpr microseconds kNap{100};
 constexpr milliseconds kTakenAtLast{3};
 /// A served waiter let go again after 0.6 / 3.4 / 7.8 us; who stays longer computes.
 constexpr microseconds kServedWithin{60};
+/// The next in line has it within 60 us of the one before (p90).
+constexpr microseconds kFollowsWithin{60};
+constexpr int kMostServed = 16;
 /// Where the words cannot be read, a waiter gets this long to wake up.
 constexpr microseconds kBlindWait{60};
 /// Tasks shorter than this share one courtesy.
@@ -38,6 +41,8 @@ constexpr microseconds kForcedAfter{4'500};
 constexpr microseconds kLookout{150};
 /// ... at most this often, and twice as rarely after each time that nobody came.
 constexpr milliseconds kLookoutEvery{3};
+/// ... and not between tasks so short that to look out for one costs as much as to let it wait.
+constexpr microseconds kWorthLookout{500};
 constexpr int kMostFailures = 4;
 
 // GIL, but for g_open.
@@ -47,6 +52,8 @@ std::int64_t g_cpu_at_last_offer = 0;
 nanoseconds g_next_offer_after{kOfferEvery};
 core::TimePoint g_last_lookout;
 int g_lookout_failures = 0;
+std::atomic<unsigned> g_visits{0};
+SpinHabit g_queue_habit{64};
 CourtesyCounters g_counters;
 
 /// Whether the GIL has been in other hands since the caller had it, even if it is free again: who
@@ -74,9 +81,34 @@ class HandOver {
         return true;
     }
 
+    /// Whether a thread that only came by was among those who had it.
+    bool was_a_visit() const { return g_visits.load(std::memory_order_relaxed) != visits_; }
+
   private:
-    const unsigned long switches_ = gil_switches();
+    unsigned long switches_ = gil_switches();
+    unsigned visits_ = g_visits.load(std::memory_order_relaxed);
 };
+
+/// Waits, after the first hand-over, until the runner can have the GIL back: most takers let it go
+/// sooner than going to sleep at the GIL would take, and who waited behind one has been woken by
+/// then. To serve that one, too, and not keep it waiting for a task more, is worth its way out of
+/// sleep if there was one behind the others of late, or if the last taker only came by. True if
+/// nobody did more than that.
+bool await_return(HandOver hand_over) {
+    bool only_visits = true;
+    for (int served = 0; served < kMostServed; ++served) {
+        const bool let_go = spin_until(kServedWithin, [] { return !gil_is_locked(); });
+        const bool visit = hand_over.was_a_visit();
+        only_visits = only_visits && visit;
+        hand_over = HandOver();
+        const auto follows = [&hand_over] { return hand_over.is_seen(); };
+        if (!let_go || !(visit ? spin_until(kFollowsWithin, follows)
+                               : g_queue_habit.try_until(kFollowsWithin, follows))) {
+            break;
+        }
+    }
+    return only_visits;
+}
 
 /// A hand-over as it should be, GIL released throughout. True if somebody had the GIL.
 bool serve_waiters(const HandOver& hand_over, nanoseconds released_in, core::TimePoint now,
@@ -102,9 +134,9 @@ bool serve_waiters(const HandOver& hand_over, nanoseconds released_in, core::Tim
     } else {
         return false;
     }
-    g_lookout_failures = 0;
-    // To go to sleep at the GIL at once would cost more than the short stay of most takers.
-    spin_until(kServedWithin, [] { return gil_holder() == nullptr; });
+    if (!await_return(hand_over)) {
+        g_lookout_failures = 0;
+    }
     return true;
 }
 
@@ -129,6 +161,10 @@ void offer(bool look_out) {
 
 }  // namespace
 
+void note_visit() {
+    g_visits.store(g_visits.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+}
+
 void restart_courtesy_clock() {
     g_last_offer = core::monotonic_now();
     g_cpu_at_last_offer = thread_cpu_ns();
@@ -147,7 +183,7 @@ void offer_gil_between_tasks(core::TimePoint now) {
         nanoseconds(thread_cpu_ns() - g_cpu_at_last_offer) < g_next_offer_after) {
         return;
     }
-    offer(true);
+    offer(now - g_last_offer > kWorthLookout);
 }
 
 void offer_gil_if_kept(core::TimePoint now) {

@@ -33,6 +33,9 @@ void restart_courtesy_clock();
 /// Any thread.
 bool courtesy_is_open();
 
+/// The calling thread has waited for the GIL only to let it go again at once.
+void note_visit();
+
 /// A thread that was woken up for the GIL had it after 18 / 41 / 56 us (p10 / p50 / p90).
 inline constexpr std::chrono::microseconds kTakenWithin{150};
 

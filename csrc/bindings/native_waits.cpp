@@ -157,7 +157,7 @@ PyObject* wait_here(const FdArguments& wait) {
             error = poll_now(wait, milliseconds_until(until), &ready);
         }
         if (error == EINTR || (error == 0 && ready == 0)) {
-            if (sees_signals && PyErr_CheckSignals() != 0) {
+            if (sees_signals && !look_for_signals()) {
                 break;
             }
             if (core::monotonic_now() >= wait.deadline) {

@@ -29,11 +29,13 @@ bool spin_until(std::chrono::nanoseconds limit, Done done) {
 }
 
 /// Whether spinning at one place in the program has been worth it lately. Successes earn credit,
-/// failures spend it; without credit only every sixteenth chance is tried, so that a place where
+/// failures spend it; without credit only one chance of `try_every` is tried, so that a place where
 /// spinning never helps burns next to nothing and a change for the better is still noticed.
 /// The counters are hints: races between threads lose a credit at worst.
 class SpinHabit {
   public:
+    explicit constexpr SpinHabit(unsigned try_every = 16) : try_every_(try_every) {}
+
     /// Like spin_until, if it is worth a try; else false at once.
     template <typename Done>
     bool try_until(std::chrono::nanoseconds limit, Done done) {
@@ -47,14 +49,13 @@ class SpinHabit {
 
   private:
     static constexpr int kMostCredit = 16;
-    static constexpr unsigned kTryEvery = 16;
 
     bool worth_a_try() {
         if (!core::spinning_helps()) {
             return false;
         }
         return credit_.load(std::memory_order_relaxed) > 0 ||
-               chances_.fetch_add(1, std::memory_order_relaxed) % kTryEvery == 0;
+               chances_.fetch_add(1, std::memory_order_relaxed) % try_every_ == 0;
     }
 
     void record(bool success) {
@@ -64,6 +65,7 @@ class SpinHabit {
         }
     }
 
+    const unsigned try_every_;
     std::atomic<int> credit_{kMostCredit};
     std::atomic<unsigned> chances_{0};
 };

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "bindings/admission.hpp"
+#include "bindings/courtesy.hpp"
 #include "bindings/gil.hpp"
 #include "bindings/pool_type.hpp"
 #include "bindings/task_kill.hpp"
@@ -43,7 +44,7 @@ WaitOutcome park(core::Parker& parker, core::TimePoint deadline, SleepUntil slee
         if (done()) {
             break;
         }
-        if (sees_signals && PyErr_CheckSignals() != 0) {
+        if (sees_signals && !look_for_signals()) {
             return WaitOutcome::raised;
         }
         if (result == core::ParkResult::timed_out && until == deadline) {
@@ -54,6 +55,11 @@ WaitOutcome park(core::Parker& parker, core::TimePoint deadline, SleepUntil slee
 }
 
 }  // namespace
+
+bool look_for_signals() {
+    note_visit();
+    return PyErr_CheckSignals() == 0;
+}
 
 WaitOutcome ListedWaiter::wait_until(core::TimePoint deadline) {
     return wait_for(waiter_, deadline);

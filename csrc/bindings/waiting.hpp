@@ -22,6 +22,10 @@ enum class WaitOutcome {
 /// before the sleep begins, or on another thread.
 inline constexpr std::chrono::milliseconds kSignalSlice{40};
 
+/// What the main thread does when it wakes without a reason: false with the exception that a signal
+/// handler has raised.
+bool look_for_signals();
+
 /// A waiter that sits in `list` for a scope, even when the thread is unwound out of it.
 class ListedWaiter {
   public:
