@@ -27,6 +27,9 @@ constexpr microseconds kShortestNap{30};
 /// The GIL in the hands of threads that are not ours for longer than a switch interval: a runner
 /// that wanted it would have had it.
 constexpr milliseconds kForeignFor{6};
+/// Who has been about to take the GIL for so long cannot be told from who computes off it and gets
+/// no core.
+constexpr milliseconds kPromisedFor{3};
 /// A thread that is not ours and keeps the GIL for so long when it was given it computes ...
 constexpr milliseconds kComputesAfter{1};
 /// ... most let it go sooner than it is worth sleeping for.
@@ -60,10 +63,13 @@ Sight look_twice() {
     if (sight == Sight::free) {
         spin_until(kSeenFreeFor, [&sight] { return (sight = look_at_holder()) != Sight::free; });
     }
-    if (sight == Sight::free && gil_waiters_are_visible() &&
-        some_runner_wants_gil(g_admission.term)) {
-        ++g_admission.counters.doubted;
-        return Sight::held_by_runner;
+    if (sight == Sight::free && gil_waiters_are_visible()) {
+        const bool promised = some_runner_wants_gil(g_admission.term);
+        sight = look_at_holder();
+        if (sight == Sight::free && promised) {
+            ++g_admission.counters.doubted;
+            return Sight::promised;
+        }
     }
     return sight;
 }
@@ -73,6 +79,7 @@ Sight look_twice() {
 Chance await_chance(core::TimePoint since) {
     nanoseconds nap_length = kShortestNap;
     core::TimePoint foreign_since = core::kNever;
+    core::TimePoint promised_since = core::kNever;
     while (g_admission.work_queued.load()) {
         core::TimePoint now = core::monotonic_now();
         if (g_admission.active.load() == 0) {
@@ -90,10 +97,17 @@ Chance await_chance(core::TimePoint since) {
                        ? Chance::beside_other
                        : Chance::at_gil;
         } else {
-            switch (look_twice()) {
+            Sight sight = look_twice();
+            promised_since =
+                sight == Sight::promised ? std::min(promised_since, now) : core::kNever;
+            if (now - promised_since > kPromisedFor) {
+                sight = Sight::free;
+            }
+            switch (sight) {
                 case Sight::free:
                     g_admission.mode.spare_saw_gil_free();
                     return Chance::seen_free;
+                case Sight::promised:
                 case Sight::held_by_runner:
                     g_admission.mode.spare_saw_gil_held();
                     g_admission.others_compute = false;

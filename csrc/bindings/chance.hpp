@@ -20,8 +20,8 @@ enum class Chance : std::uint8_t {
 /// Waits, without the GIL, until there is reason to take it; `since` is when the waiting began.
 Chance await_chance(core::TimePoint since);
 
-/// What a look at the GIL found.
-enum class Sight : std::uint8_t { free, held_by_runner, held_by_other };
+/// What a look at the GIL found. Promised: free, but a runner is about to take it.
+enum class Sight : std::uint8_t { free, promised, held_by_runner, held_by_other };
 
 /// The GIL has been let go to one of its waiters: a runner as soon as one has it, somebody else if
 /// they keep it for a while, free if nobody comes for it any more. Takes a millisecond at most.

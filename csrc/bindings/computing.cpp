@@ -8,10 +8,10 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <thread>
 
 #include "bindings/gil_waiters.hpp"
 #include "bindings/gil_words.hpp"
-#include "bindings/spinning.hpp"
 #include "core/limits.hpp"
 
 namespace gilpool::bindings {
@@ -52,11 +52,12 @@ std::int64_t cpu_ns(const Runner* runner) {
 /// millisecond after it was woken, and its clock stands until then.
 constexpr std::chrono::microseconds kAwakeSample{50};
 
-/// Whether the clock of the runner, which is not asleep, runs.
+/// Whether the clock of the runner, which is not asleep, runs. Asleep itself meanwhile: of two
+/// cores, the caller's may be the one that the runner was on.
 bool is_on_a_core(const Runner* runner) {
     const std::int64_t before = cpu_ns(runner);
     const core::TimePoint begun = core::monotonic_now();
-    spin_until(kAwakeSample, [] { return false; });
+    std::this_thread::sleep_for(kAwakeSample);
     const auto wall = std::chrono::nanoseconds(core::monotonic_now() - begun).count();
     return (cpu_ns(runner) - before) * 100 >= wall * kComputingPercent;
 }

@@ -20,7 +20,7 @@ void list_runner(Runner* runner);
 bool cores_are_taken(core::TimePoint now);
 
 /// True if a listed runner of that term waits for the GIL or is about to, as it does for a moment
-/// after the GIL was let go to it. Takes some 10 us, and 50 more if one is awake. Called by the
+/// after the GIL was let go to it. Takes some 10 us, and 50-110 more if one is awake. Called by the
 /// spare, while gil_waiters_are_visible() is true.
 bool some_runner_wants_gil(std::uint64_t term);
 
