@@ -167,7 +167,9 @@ void dismiss_spare() {
 }
 
 void hurry_spare() {
-    if (g_admission.active.load(std::memory_order_relaxed) == 0 &&
+    // Seldom true, and asked with every task that is queued: so it is read before it is written.
+    // In one order with the spare's, which writes this and then reads what the caller has written.
+    if (g_admission.active.load(std::memory_order_relaxed) == 0 && g_admission.spare_naps.load() &&
         g_admission.spare_naps.exchange(false)) {
         g_admission.nap.unpark();
     }

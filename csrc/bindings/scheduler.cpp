@@ -74,6 +74,9 @@ TaskObject* take_next(const Crew* crew) {
     }
     g_ring.unlink(pool);
     TaskObject* const task = take_queued(pool);
+    if (pool->queued.first != nullptr) {
+        prefetch_task(pool->queued.first->next);
+    }
     pool->running.push_back(task);
     if (!pool->queued.empty()) {
         g_ring.push_back(pool);

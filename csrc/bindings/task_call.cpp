@@ -28,9 +28,15 @@ PyObject* name_of(PyObject* function) {
     return PyObject_Repr(function);
 }
 
+/// False if nobody but the caller has the task, or will be shown it.
+bool may_be_asked_its_name(const TaskObject* task) {
+    return Py_REFCNT(task) > 1 || task->weakrefs != nullptr || task->exception != nullptr ||
+           task->links != nullptr || Py_TYPE(task) != task_type;
+}
+
 /// Keeps, for the time after the call is dropped, what the task is named after.
 void keep_name(TaskObject* task) {
-    if (task->name != nullptr) {
+    if (task->name != nullptr || !may_be_asked_its_name(task)) {
         return;
     }
     if (PyCFunction_Check(task->function)) {  // its name outlives it, and costs nothing to remember

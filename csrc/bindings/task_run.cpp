@@ -23,8 +23,12 @@ namespace gilpool::bindings {
 
 namespace {
 
-constinit thread_local TaskObject* t_current_task = nullptr;
-constinit thread_local PyObject* t_blank_context = nullptr;  ///< owned
+/// To find a thread's own costs a call, so it is done once a task.
+struct Own {
+    TaskObject* current_task;
+    PyObject* blank_context;  ///< owned
+};
+constinit thread_local Own t_own{};
 
 std::int64_t ns_between(core::TimePoint from, core::TimePoint to) {
     return std::chrono::duration_cast<std::chrono::nanoseconds>(to - from).count();
@@ -82,8 +86,8 @@ PyObject* call(TaskObject* task) {
 
 /// A context without variables, or null with an exception set: the one that the last task on this
 /// worker left as it was, if there is one (a fresh one for each task costs 30 ns).
-PyObject* take_blank_context() {
-    PyObject* const kept = std::exchange(t_blank_context, nullptr);
+PyObject* take_blank_context(Own& own) {
+    PyObject* const kept = std::exchange(own.blank_context, nullptr);
     return kept != nullptr ? kept : PyContext_New();
 }
 
@@ -95,9 +99,9 @@ bool is_blank(PyObject* context, Py_ssize_t references) {
 }
 
 /// Takes the reference. Keeps a blank context for the next task.
-void give_back_context(PyObject* context) {
-    if (t_blank_context == nullptr && is_blank(context, 1)) {
-        t_blank_context = context;
+void give_back_context(Own& own, PyObject* context) {
+    if (own.blank_context == nullptr && is_blank(context, 1)) {
+        own.blank_context = context;
     } else {
         Py_DECREF(context);
     }
@@ -105,6 +109,7 @@ void give_back_context(PyObject* context) {
 
 /// What the worker does besides making one call.
 struct Stretch {
+    Own& own;
     const Runner* runner;
     int most;      ///< items that may be called after the first
     int done = 0;  ///< items that were
@@ -115,7 +120,7 @@ struct Stretch {
 /// one's outcome is returned.
 PyObject* call_in_context(TaskObject* task, Stretch& stretch) {
     PyObject* const context =
-        task->context != nullptr ? Py_NewRef(task->context) : take_blank_context();
+        task->context != nullptr ? Py_NewRef(task->context) : take_blank_context(stretch.own);
     if (context == nullptr || PyContext_Enter(context) != 0) {
         Py_XDECREF(context);
         return nullptr;
@@ -132,7 +137,7 @@ PyObject* call_in_context(TaskObject* task, Stretch& stretch) {
     if (PyContext_Exit(context) != 0) {
         PyErr_WriteUnraisable(context);
     }
-    give_back_context(context);
+    give_back_context(stretch.own, context);
     if (raised != nullptr) {
         raise_exception(raised);
     }
@@ -161,19 +166,20 @@ PyObject* call_measured(TaskObject* task, Stretch& stretch) {
 }  // namespace
 
 TaskObject* current_task() {
-    return t_current_task;
+    return t_own.current_task;
 }
 
 int run_task(TaskObject* task, const Runner* runner, int most) {
-    Stretch stretch{runner, most};
+    Own& own = t_own;
+    Stretch stretch{own, runner, most};
     task->state = TaskState::running;
-    task->thread = PyThread_get_thread_ident();
-    t_current_task = task;
+    task->thread = runner->state->thread_id;
+    own.current_task = task;
     trace_task_begins(task);
     PyObject* value =
         task->times != nullptr ? call_measured(task, stretch) : initialize_and_call(task, stretch);
     PyObject* exception = value == nullptr ? take_raised_exception() : nullptr;
-    t_current_task = nullptr;
+    own.current_task = nullptr;
     unlink_running(task);
     while (task->kill_with != nullptr) {  // settling runs destructors, which let another kill in
         settle_kill(task, &value, &exception);
@@ -194,7 +200,7 @@ void end_unstarted_task(TaskObject* task, PyObject* outcome) {
 }
 
 void forget_blank_context() {
-    Py_CLEAR(t_blank_context);
+    Py_CLEAR(t_own.blank_context);
 }
 
 void end_native_task(TaskObject* task, PyObject* value) {

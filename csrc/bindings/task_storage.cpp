@@ -28,14 +28,15 @@ TaskObject* allocate_task(PyTypeObject* type) {
     }
     g_free = task->next;
     --g_kept;
+    if (g_free != nullptr) {
+        prefetch_task(g_free->next);
+    }
     PyObject_Init(as_object(task), type);
     return task;
 }
 
 void free_task(TaskObject* task) {
-    // One that has been finalized says so in a word that only the collector may write.
-    if (!kTaskStorageIsKept || g_kept == kMostKept ||
-        PyObject_GC_IsFinalized(as_object(task)) != 0) {
+    if (!kTaskStorageIsKept || g_kept == kMostKept) {
         PyObject_GC_Del(task);
         return;
     }

@@ -16,7 +16,8 @@ struct TaskObject;
 /// null with MemoryError set.
 TaskObject* allocate_task(PyTypeObject* type);
 
-/// Takes the memory of an untracked Task proper, with what its deallocator has left of it.
+/// Takes the memory of an untracked Task proper that has not been finalized, with what its
+/// deallocator has left of it.
 void free_task(TaskObject* task);
 
 /// Gives back some of what is kept, so that nobody waits long for the GIL; true if more is left.

@@ -117,19 +117,11 @@ void task_finalize(PyObject* self) {
     }
 }
 
-void task_dealloc(PyObject* self) {
-    TaskObject* const task = as_task(self);
-    if (task->exception != nullptr || Py_TYPE(self) != task_type) {
-        // Only an error to report, or a subclass with a finalizer of its own, needs the ceremony.
-        if (PyObject_CallFinalizerFromDealloc(self) < 0) {
-            return;  // resurrected
-        }
-    }
-    if (PyObject_GC_IsTracked(self) != 0) {
-        PyObject_GC_UnTrack(self);
-    }
-    // A task may be the last to hold another one, which holds another one ...: not on the C stack.
-    Py_TRASHCAN_BEGIN(self, task_dealloc) if (task->weakrefs != nullptr) {
+/// Gives up what it holds, and its memory. One that the collector has finalized says so in a word
+/// that only the collector may write, so that memory is not used again.
+void dismantle(TaskObject* task, bool may_be_finalized) {
+    PyObject* const self = as_object(task);
+    if (task->weakrefs != nullptr) {
         PyObject_ClearWeakRefs(self);
     }
     task_clear(self);
@@ -138,12 +130,33 @@ void task_dealloc(PyObject* self) {
     --live_tasks;
     task->waiters.~WaitList();
     PyTypeObject* const type = Py_TYPE(self);
-    if (type == task_type) {
-        free_task(task);
-    } else {
+    if (type != task_type) {
         type->tp_free(self);
+    } else if (may_be_finalized && PyObject_GC_IsFinalized(self) != 0) {
+        PyObject_GC_Del(self);
+    } else {
+        free_task(task);
     }
     Py_DECREF(type);
+}
+
+void task_dealloc(PyObject* self) {
+    TaskObject* const task = as_task(self);
+    const bool tracked = PyObject_GC_IsTracked(self) != 0;
+    if (Py_TYPE(self) == task_type && task->exception == nullptr) {
+        if (!tracked && task->function == nullptr && task->links == nullptr) {
+            dismantle(task, false);  // has ended, with nothing that holds something else
+            return;
+        }
+    } else if (PyObject_CallFinalizerFromDealloc(self) < 0) {
+        // Only an error to report, or a subclass with a finalizer of its own, needs the ceremony.
+        return;  // resurrected
+    }
+    if (PyObject_GC_IsTracked(self) != 0) {
+        PyObject_GC_UnTrack(self);
+    }
+    // A task may be the last to hold another one, which holds another one ...: not on the C stack.
+    Py_TRASHCAN_BEGIN(self, task_dealloc) dismantle(task, true);
     Py_TRASHCAN_END
 }
 

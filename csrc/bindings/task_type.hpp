@@ -11,6 +11,7 @@
 
 #include <Python.h>
 
+#include <cstddef>
 #include <cstdint>
 
 #include "core/clock.hpp"
@@ -84,6 +85,16 @@ inline TaskObject* as_task(PyObject* object) {
 }
 inline PyObject* as_object(TaskObject* task) {
     return reinterpret_cast<PyObject*>(task);
+}
+
+/// Has the memory of a task fetched that is used in a moment: of 100,000 in a list none is in a
+/// cache by then, and each would be waited for (16 ns of 190 for a spawn and its run). Best for the
+/// one after the next: a tiny task is over sooner than memory comes. Null is as good.
+inline void prefetch_task(const TaskObject* task) {
+    constexpr std::size_t kCacheLine = 64;
+    for (std::size_t offset = 0; offset < sizeof(TaskObject); offset += kCacheLine) {
+        __builtin_prefetch(reinterpret_cast<const char*>(task) + offset, 1);
+    }
 }
 
 /// Creates the type and adds it to `module`; -1 with an exception set on failure.
