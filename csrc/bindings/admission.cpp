@@ -240,6 +240,7 @@ void reset_admission() {
     reset_courtesy();
     if (is_runner_thread()) {
         own_runner()->slot = -1;
+        name_thread_of(own_runner());
     }
 }
 

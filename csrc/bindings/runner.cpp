@@ -14,6 +14,13 @@ Runner* g_free = nullptr;  // GIL
 
 }  // namespace
 
+void name_thread_of(Runner* runner) {
+    clockid_t clock{};
+    pthread_getcpuclockid(pthread_self(), &clock);
+    runner->cpu_clock.store(clock);
+    runner->native_id.store(static_cast<int>(core::kernel_id()));
+}
+
 Runner* own_runner() {
     if (t_runner != nullptr) {
         return t_runner;
@@ -24,10 +31,7 @@ Runner* own_runner() {
     } else {
         runner = new Runner;
     }
-    clockid_t clock{};
-    pthread_getcpuclockid(pthread_self(), &clock);
-    runner->cpu_clock.store(clock);
-    runner->native_id.store(static_cast<int>(core::kernel_id()));
+    name_thread_of(runner);
     runner->state = PyThreadState_Get();
     runner->term.store(0);
     runner->task.store(0);

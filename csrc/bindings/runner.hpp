@@ -50,8 +50,8 @@ class BoundaryClock {
 };
 
 struct Runner {
-    PyThreadState* state = nullptr;  ///< of the worker; set while it holds the GIL
-    std::atomic<clockid_t> cpu_clock{};
+    PyThreadState* state = nullptr;      ///< of the worker; set while it holds the GIL
+    std::atomic<clockid_t> cpu_clock{};  ///< of the thread, like the next
     std::atomic<int> native_id{0};
     /// Number of the task it runs, 0 between tasks. Written by the worker under the GIL.
     std::atomic<std::uint64_t> task{0};
@@ -72,6 +72,10 @@ struct Runner {
 
 /// The calling worker's Runner, made when it is asked for the first time. GIL held.
 Runner* own_runner();
+
+/// Notes by what names the kernel knows the calling thread, whose Runner this is: in a forked child
+/// they are others.
+void name_thread_of(Runner* runner);
 
 /// The calling worker ends. GIL held.
 void give_back_runner();
