@@ -465,7 +465,7 @@ TEST(IntakeForkStress, PostersAreNeitherHeldUpNorCutOffByAFork) {
     }
     const int forks = testing::kSanitized ? 50 : 300;
     for (int i = 0; i < forks; ++i) {
-        ASSERT_TRUE(testing::in_child([&] {
+        ASSERT_TRUE(testing::in_child_of_busy_process([&] {
             if (pool.stats().queued() != 0) {
                 return false;
             }

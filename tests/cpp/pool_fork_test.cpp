@@ -26,6 +26,7 @@ using testing::eventually;
 using testing::far_deadline;
 using testing::Gate;
 using testing::in_child;
+using testing::in_child_of_busy_process;
 
 void count_down(void* latch) {
     static_cast<Latch*>(latch)->count_down();
@@ -261,7 +262,7 @@ TEST(PoolForkStress, ManyForksUnderLoadLoseAndLeakNothing) {
     for (int i = 0; i < forks; ++i) {
         // A sanitizer's own locks may be held by a thread that the child lacks: there it only
         // leaves.
-        if (!in_child([&] { return testing::kSanitized || works(pool); })) {
+        if (!in_child_of_busy_process([&] { return testing::kSanitized || works(pool); })) {
             ADD_FAILURE() << "in the child of fork " << i;
             break;
         }
