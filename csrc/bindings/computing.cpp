@@ -26,6 +26,9 @@ constexpr std::chrono::microseconds kShortestSample{100};
 constexpr std::chrono::microseconds kLookEvery{500};
 /// Computing threads on an overloaded machine get less than a core; sleepers use less than this.
 constexpr int kComputingPercent = 30;
+/// What a computing thread needs to be told from one that is about to run: that may take over a
+/// millisecond after it was woken, and its clock stands until then.
+constexpr std::chrono::microseconds kAwakeSample{50};
 
 std::array<std::atomic<Runner*>, kSlots> g_slots{};
 unsigned g_next_slot = 0;  // GIL
@@ -48,9 +51,9 @@ std::int64_t cpu_ns(const Runner* runner) {
     return time.tv_sec * std::int64_t{1'000'000'000} + time.tv_nsec;
 }
 
-/// What a computing thread needs to be told from one that is about to run: that may take over a
-/// millisecond after it was woken, and its clock stands until then.
-constexpr std::chrono::microseconds kAwakeSample{50};
+bool is_much_of(std::int64_t wall_ns, std::int64_t cpu_used_ns) {
+    return cpu_used_ns * 100 >= wall_ns * kComputingPercent;
+}
 
 /// Whether the clock of the runner, which is not asleep, runs. Asleep itself meanwhile: of two
 /// cores, the caller's may be the one that the runner was on.
@@ -59,7 +62,7 @@ bool is_on_a_core(const Runner* runner) {
     const core::TimePoint begun = core::monotonic_now();
     std::this_thread::sleep_for(kAwakeSample);
     const auto wall = std::chrono::nanoseconds(core::monotonic_now() - begun).count();
-    return (cpu_ns(runner) - before) * 100 >= wall * kComputingPercent;
+    return is_much_of(wall, cpu_ns(runner) - before);
 }
 
 /// Whether the runner computed between the last sample of its present task and this one.
@@ -74,8 +77,7 @@ bool computes(Runner* runner, core::TimePoint now) {
     const std::int64_t cpu = cpu_ns(runner);
     if (runner->sampled_task == task) {
         const auto wall = std::chrono::nanoseconds(now - runner->sampled_at).count();
-        runner->was_computing =
-            cpu >= 0 && (cpu - runner->sampled_cpu_ns) * 100 >= wall * kComputingPercent;
+        runner->was_computing = cpu >= 0 && is_much_of(wall, cpu - runner->sampled_cpu_ns);
     }
     // A worker that computed all through its last task most likely does so in the next: its first
     // sample keeps the old judgement.

@@ -102,7 +102,7 @@ bool await_return(HandOver hand_over) {
         only_visits = only_visits && visit;
         hand_over = HandOver();
         const auto follows = [&hand_over] { return hand_over.is_seen(); };
-        if (!let_go || !(visit ? spin_until(kFollowsWithin, follows)
+        if (!let_go || !(visit ? hand_over.is_seen_within(kFollowsWithin)
                                : g_queue_habit.try_until(kFollowsWithin, follows))) {
             break;
         }

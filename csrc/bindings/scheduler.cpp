@@ -74,9 +74,7 @@ TaskObject* take_next(const Crew* crew) {
     }
     g_ring.unlink(pool);
     TaskObject* const task = take_queued(pool);
-    if (pool->queued.first != nullptr) {
-        prefetch_task(pool->queued.first->next);
-    }
+    prefetch_task_after(pool->queued.first);
     pool->running.push_back(task);
     if (!pool->queued.empty()) {
         g_ring.push_back(pool);

@@ -28,9 +28,7 @@ TaskObject* allocate_task(PyTypeObject* type) {
     }
     g_free = task->next;
     --g_kept;
-    if (g_free != nullptr) {
-        prefetch_task(g_free->next);
-    }
+    prefetch_task_after(g_free);
     PyObject_Init(as_object(task), type);
     return task;
 }
