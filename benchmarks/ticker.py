@@ -19,9 +19,6 @@ from benchmarks.ticker_plot import draw_lateness
 
 PERIOD_S = 0.001
 
-#: After which the interpreter takes the GIL from a thread, unless told otherwise.
-SWITCH_INTERVAL_MS = 5.0
-
 LENGTHS_MS = {
     Size.QUICK: (1.2,),
     Size.DEFAULT: (0.3, 1.2, 3.5, 10.0, 100.0),
@@ -125,21 +122,6 @@ def bounds_ms(length: float) -> tuple[float, float] | None:
     return length / 2 + 0.5, length + 5
 
 
-def note_for(length: float) -> str:
-    """What a reader should know of the figures."""
-    note = "lateness in ms; a stall is one late tick, however many periods it swallows"
-    period_ms = PERIOD_S * 1e3
-    bounds = bounds_ms(length)
-    if bounds is None or not bounds[0] + period_ms < length < SWITCH_INTERVAL_MS:
-        return note
-    return (
-        f"{note}\n"
-        f"  no task can be left before its end for {SWITCH_INTERVAL_MS:g} ms (switch interval):\n"
-        "  served between two, the ticker is back a period later and waits for the rest of the\n"
-        f"  next, so p50 is {length - period_ms:g} ms or more"
-    )
-
-
 def targets_for(length: float) -> tuple[Target, ...]:
     """The bounds, the distance to the peer, and what the courtesy may cost."""
     work = Target(OURS, at_most=1.05, versus=SERIAL, metric="wall")
@@ -191,7 +173,7 @@ def _group(length: float, size: Size) -> Group:
         peer=PEER,
         metrics=METRICS,
         targets=() if size is Size.QUICK else targets_for(length),
-        note=note_for(length),
+        note="lateness in ms; a stall is one late tick, however many periods it swallows",
     )
 
 

@@ -18,6 +18,7 @@
 #include "bindings/gil_words.hpp"
 #include "bindings/spinning.hpp"
 #include "bindings/trace.hpp"
+#include "bindings/visitors.hpp"
 #include "bindings/wakeups.hpp"
 #include "core/pace.hpp"
 
@@ -238,9 +239,11 @@ void reset_admission() {
     new (&g_admission.nap) core::Parker;  // whoever napped in it does not exist here
     forget_listed_runners();
     reset_courtesy();
+    forget_visitors();
     if (is_runner_thread()) {
         own_runner()->slot = -1;
         name_thread_of(own_runner());
+        mark_as_worker();
     }
 }
 

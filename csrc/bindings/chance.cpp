@@ -10,6 +10,7 @@
 #include "bindings/gil_waiters.hpp"
 #include "bindings/gil_words.hpp"
 #include "bindings/spinning.hpp"
+#include "bindings/visitors.hpp"
 #include "bindings/wakeups.hpp"
 #include "core/spin.hpp"
 
@@ -50,8 +51,9 @@ bool head_waits_too_long(core::TimePoint now, core::TimePoint since) {
 Sight look_at_holder() {
     const PyThreadState* const holder = gil_holder();
     if (holder == nullptr) {
-        // Free between two hands, or as a courtesy: the runner wants it back.
-        return courtesy_is_open() ? Sight::held_by_runner : Sight::free;
+        // Free between two hands, or offered, or asked for: the runner wants it back.
+        return courtesy_is_open() || gil_is_promised_to_visitor() ? Sight::held_by_runner
+                                                                  : Sight::free;
     }
     return is_of_listed_runner(holder) ? Sight::held_by_runner : Sight::held_by_other;
 }
@@ -78,6 +80,7 @@ Sight look_twice() {
 
 Chance await_chance(core::TimePoint since) {
     nanoseconds nap_length = kShortestNap;
+    nanoseconds longest_nap = kLongestNap;
     core::TimePoint foreign_since = core::kNever;
     core::TimePoint promised_since = core::kNever;
     while (g_admission.work_queued.load()) {
@@ -112,8 +115,10 @@ Chance await_chance(core::TimePoint since) {
                     g_admission.mode.spare_saw_gil_held();
                     g_admission.others_compute = false;
                     foreign_since = core::kNever;
+                    longest_nap = std::min<nanoseconds>(attend_visitors(now), kLongestNap);
                     break;
                 case Sight::held_by_other:
+                    note_foreign_holder();
                     foreign_since = std::min(foreign_since, now);
                     if (g_admission.others_compute || now - foreign_since > kForeignFor) {
                         g_admission.others_compute = true;
@@ -126,7 +131,7 @@ Chance await_chance(core::TimePoint since) {
         if (wakeups_are_overdue(now)) {
             wake_collected();
         }
-        nap(nap_length);
+        nap(std::min(nap_length, longest_nap));
         nap_length = std::min<nanoseconds>(nap_length * 2, kLongestNap);
     }
     return Chance::none;

@@ -134,7 +134,8 @@ bool some_runner_wants_gil(std::uint64_t term) {
             return false;
         }
         const Asleep asleep = look_where_asleep(runner->native_id.load(std::memory_order_relaxed));
-        return asleep == Asleep::at_gil || (asleep == Asleep::no && !is_on_a_core(runner));
+        return asleep == Asleep::in_queue || asleep == Asleep::at_gil ||
+               (asleep == Asleep::no && !is_on_a_core(runner));
     });
 }
 

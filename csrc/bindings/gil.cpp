@@ -9,6 +9,7 @@
 #include "bindings/task_run.hpp"
 #include "bindings/task_storage.hpp"
 #include "bindings/trace.hpp"
+#include "bindings/visitors.hpp"
 #include "bindings/worker_threads.hpp"
 
 namespace gilpool::bindings {
@@ -31,6 +32,7 @@ void WorkerThreadState::attach() {
         // PyGILState_Ensure on this thread finds the same one.
         t_kept.token = PyGILState_Ensure();
         t_kept.state = PyThreadState_Get();
+        mark_as_worker();
         register_worker_thread();
         trace_instant(TraceInstant::worker_started);
         return;
@@ -53,6 +55,7 @@ void WorkerThreadState::destroy() {
     }
     PyEval_RestoreThread(t_kept.state);
     unregister_worker_thread();
+    unmark_as_worker();
     forget_blank_context();
     while (release_some_task_storage()) {
         PyEval_RestoreThread(PyEval_SaveThread());

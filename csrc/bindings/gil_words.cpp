@@ -3,6 +3,8 @@
 #define Py_BUILD_CORE 1
 #include "bindings/gil_words.hpp"
 
+#include <pthread.h>
+
 #include <atomic>
 
 #include "bindings/compat.hpp"
@@ -15,6 +17,7 @@
 #include <internal/pycore_interp.h>
 #define GILPOOL_READS_GIL_STRUCT 1
 #else
+#include <internal/pycore_interp.h>
 #include <internal/pycore_runtime.h>
 #endif
 
@@ -22,11 +25,15 @@ namespace gilpool::bindings {
 
 namespace {
 
+/// Microseconds.
+constexpr unsigned long kUsualInterval = 5'000;
+
 enum class Readable : int { untried, yes, no };
 std::atomic<Readable> g_readable{Readable::untried};
 
+/// The one interpreter there is. Set by the first call, before any other thread can ask.
+PyInterpreterState* g_interpreter = nullptr;
 #ifdef GILPOOL_READS_GIL_STRUCT
-/// Of the one interpreter there is. Set by the first call, before any other thread can ask.
 _gil_runtime_state* g_gil = nullptr;
 #endif
 
@@ -39,9 +46,45 @@ auto& gil_struct() {
 #endif
 }
 
+/// Who has the GIL or had it last.
+const PyThreadState* last_gil_holder() {
+    const void* const last_holder = &gil_struct().last_holder;
+    return *static_cast<PyThreadState* const volatile*>(last_holder);
+}
+
 void find_words() {
+    g_interpreter = PyInterpreterState_Get();
 #ifdef GILPOOL_READS_GIL_STRUCT
-    g_gil = PyInterpreterState_Get()->ceval.gil;
+    g_gil = g_interpreter->ceval.gil;
+#endif
+}
+
+template <typename Word>
+bool lies_in(std::uintptr_t address, const Word& word) {
+    const auto begin = reinterpret_cast<std::uintptr_t>(&word);
+    return address >= begin && address < begin + sizeof word;
+}
+
+/// The interpreter's own mutex around the words.
+class WordsLock {
+  public:
+    WordsLock() { pthread_mutex_lock(&gil_struct().mutex); }
+    ~WordsLock() { pthread_mutex_unlock(&gil_struct().mutex); }
+    WordsLock(const WordsLock&) = delete;
+    WordsLock& operator=(const WordsLock&) = delete;
+};
+
+void set_drop_request(PyThreadState* holder) {
+#if PY_VERSION_HEX >= 0x030D0000
+    constexpr std::uintptr_t kDropRequest = 1;
+    __atomic_fetch_or(&holder->eval_breaker, kDropRequest, __ATOMIC_SEQ_CST);
+#else
+    static_cast<void>(holder);
+    const auto set = [](auto& word) {
+        __atomic_store_n(reinterpret_cast<int*>(&word), 1, __ATOMIC_SEQ_CST);
+    };
+    set(g_interpreter->ceval.gil_drop_request);
+    set(g_interpreter->ceval.eval_breaker);
 #endif
 }
 
@@ -87,8 +130,7 @@ const PyThreadState* gil_holder() {
     if (!gil_is_locked()) {
         return nullptr;
     }
-    const void* const last_holder = &g_gil->last_holder;
-    return *static_cast<PyThreadState* const volatile*>(last_holder);
+    return last_gil_holder();
 #else
     return _PyThreadState_UncheckedGet();  // runtime-global up to 3.11: the holder, whoever asks
 #endif
@@ -103,8 +145,23 @@ unsigned long gil_switches() {
 }
 
 bool is_futex_of_gil(std::uintptr_t address) {
-    const auto begin = reinterpret_cast<std::uintptr_t>(&gil_struct());
-    return address >= begin && address < begin + sizeof gil_struct();
+    return lies_in(address, gil_struct());
+}
+
+bool is_queue_of_gil(std::uintptr_t address) {
+    return lies_in(address, gil_struct().cond);
+}
+
+bool ask_for_gil(const PyThreadState* holder, unsigned long switches) {
+    const WordsLock lock;
+    // Whoever waits now leaves the queue with the GIL only, and that would count as a switch.
+    if (!gil_is_locked() || last_gil_holder() != holder || gil_switches() != switches ||
+        gil_struct().interval > kUsualInterval) {
+        return false;
+    }
+    // Alive: it cannot let the GIL go, let alone end, without the mutex.
+    set_drop_request(const_cast<PyThreadState*>(holder));
+    return true;
 }
 
 void set_switch_interval_without_gil(unsigned long microseconds) {

@@ -32,8 +32,20 @@ bool gil_is_locked();
 /// interpreter began.
 unsigned long gil_switches();
 
-/// Whether the futex at that address is one of the GIL's own: who sleeps there waits for the GIL.
+/// Whether the futex at that address is one of the GIL's own: who sleeps there is about to take
+/// the GIL, or amid letting it go.
 bool is_futex_of_gil(std::uintptr_t address);
+
+/// Whether it is, of these, one on which threads sleep until they can have the GIL.
+bool is_queue_of_gil(std::uintptr_t address);
+
+/// Makes `holder` let the GIL go as soon as it runs Python code, as a waiter does whose switch
+/// interval is over. It then sleeps until another thread has had the GIL, so this is done only on
+/// behalf of one that waits, and has been seen to since the GIL went round for the
+/// `switches`-th time: false, and nothing is done, if it has gone round again since, if another
+/// thread holds it, or if the switch interval is longer than usual, which says that who set it
+/// does not want this.
+bool ask_for_gil(const PyThreadState* holder, unsigned long switches);
 
 /// What sys.setswitchinterval() does, for who has no GIL. Who waits for the GIL already goes on
 /// with the interval that was set when the wait began.

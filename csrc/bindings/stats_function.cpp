@@ -9,6 +9,7 @@
 #include "bindings/gil_words.hpp"
 #include "bindings/pool_type.hpp"
 #include "bindings/task_type.hpp"
+#include "bindings/visitors.hpp"
 #include "core/pool.hpp"
 
 namespace gilpool::bindings {
@@ -61,6 +62,7 @@ py::dict scheduling() {
     result["parked"] = spares.parked;
     result["courtesies_offered"] = courtesies.offered;
     result["courtesies_taken"] = courtesies.taken;
+    result["pleas_for_visitors"] = pleas_for_visitors();
     result["lookouts"] = courtesies.lookouts;
     return result;
 }
