@@ -24,7 +24,7 @@ struct AdmissionState {
     /// GIL.
     std::atomic<int> serving{0};
     std::atomic<core::TimePoint::rep> last_progress{0};  ///< a task finished, a runner came
-    std::atomic<int> admissions{0};                      ///< since a task finished
+    std::atomic<int> admissions{0};                      ///< beside tasks that have not ended
     std::atomic<bool> spare_naps{false};
     /// A thread that is not ours keeps the GIL while runners block. Written by the spare.
     std::atomic<bool> others_compute{false};

@@ -11,6 +11,16 @@ namespace {
 
 std::uint64_t g_tasks_begun = 0;  // GIL
 
+/// A task has ended: one runner fewer, or the queue moves beside the others. To take all back at
+/// once let one more in per task that ended than had ended, where tasks last 0.1 s and more: 9 ran
+/// at once after 60 of them.
+void take_back_an_admission() {
+    const int admissions = g_admission.admissions.load(std::memory_order_relaxed);
+    if (admissions > 0) {
+        g_admission.admissions.store(admissions - 1, std::memory_order_relaxed);
+    }
+}
+
 }  // namespace
 
 void begin_task(Runner* runner) {
@@ -24,7 +34,7 @@ bool is_active(const Runner* runner) {
 
 bool goes_on_after_task(Runner* runner) {
     runner->task.store(0, std::memory_order_relaxed);
-    g_admission.admissions.store(0, std::memory_order_relaxed);
+    take_back_an_admission();
     const bool looks_at_clock = runner->clock.is_due();
     const core::TimePoint now = looks_at_clock ? runner->clock.read() : core::TimePoint{};
     if (looks_at_clock) {
