@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "bindings/cpu_clock.hpp"
+#include "bindings/gil_waiters.hpp"
 #include "bindings/gil_words.hpp"
 #include "bindings/spinning.hpp"
 
@@ -18,8 +19,11 @@ using std::chrono::microseconds;
 using std::chrono::milliseconds;
 using std::chrono::nanoseconds;
 
-/// A release without a waiter took at most 160 ns (p99), one with a waiter at least 6.4 us (p1).
-constexpr nanoseconds kWokeSomebody{1'500};
+/// A release without a waiter took at most 160 ns (p99) in a loop, one with a waiter at least 6.4
+/// us (p1). After a long task, or while others use the core, 1-3 us without one is common. If each
+/// of these was waited for as if somebody had been woken, one in ten tasks of 10 ms cost 3 ms more.
+constexpr nanoseconds kMayHaveWoken{1'500};
+constexpr nanoseconds kWokeSomebody{5'000};
 /// Who has not taken it by then finds no core: to spin would only keep it from one, and to take the
 /// GIL back would starve it.
 constexpr microseconds kNap{100};
@@ -41,9 +45,11 @@ constexpr microseconds kForcedAfter{4'500};
 constexpr microseconds kLookout{150};
 /// ... at most this often, and twice as rarely after each time that nobody came.
 constexpr milliseconds kLookoutEvery{3};
-/// ... and not between tasks so short that to look out for one costs as much as to let it wait.
+/// ... and not between tasks so short that to look out for one costs as much as to let it wait, or
+/// so long that it is served in the middle of them (visitors.hpp).
 constexpr microseconds kWorthLookout{500};
-constexpr int kMostFailures = 4;
+constexpr microseconds kServedInTask{2'000};
+constexpr int kMostFailures = 6;
 
 // GIL, but for g_open.
 std::atomic<bool> g_open{false};
@@ -54,6 +60,7 @@ core::TimePoint g_last_lookout;
 int g_lookout_failures = 0;
 std::atomic<unsigned> g_visits{0};
 SpinHabit g_queue_habit{64};
+SpinHabit g_doubt_habit;
 CourtesyCounters g_counters;
 
 /// Whether the GIL has been in other hands since the caller had it, even if it is free again: who
@@ -66,8 +73,12 @@ class HandOver {
         return spin_until(limit, [this] { return is_seen(); });
     }
 
-    /// The same for somebody who has just been woken up for it.
-    bool is_seen_at_last() const {
+    /// The same after a release that took so long: for as long as somebody who was woken by it may
+    /// need to come, if anybody was.
+    bool is_seen_at_last(nanoseconds released_in) const {
+        if (released_in <= kWokeSomebody) {
+            return g_doubt_habit.try_until(kTakenWithin, [this] { return is_seen(); });
+        }
         if (is_seen_within(kTakenWithin)) {
             return true;
         }
@@ -114,14 +125,14 @@ bool await_return(HandOver hand_over) {
 bool serve_waiters(const HandOver& hand_over, nanoseconds released_in, core::TimePoint now,
                    bool look_out) {
     if (!gil_words_are_readable()) {
-        if (released_in > kWokeSomebody) {
+        if (released_in > kMayHaveWoken) {
             std::this_thread::sleep_for(kBlindWait);
             return true;
         }
         return false;
     }
-    if (released_in > kWokeSomebody) {
-        if (!hand_over.is_seen_at_last()) {
+    if (released_in > kMayHaveWoken) {
+        if (!hand_over.is_seen_at_last(released_in)) {
             return false;
         }
     } else if (look_out && now - g_last_lookout > kLookoutEvery * (1 << g_lookout_failures)) {
@@ -138,6 +149,10 @@ bool serve_waiters(const HandOver& hand_over, nanoseconds released_in, core::Tim
         g_lookout_failures = 0;
     }
     return true;
+}
+
+bool is_worth_a_lookout(nanoseconds held) {
+    return held > kWorthLookout && (held < kServedInTask || !gil_waiters_are_visible());
 }
 
 void offer(bool look_out) {
@@ -183,7 +198,7 @@ void offer_gil_between_tasks(core::TimePoint now) {
         nanoseconds(thread_cpu_ns() - g_cpu_at_last_offer) < g_next_offer_after) {
         return;
     }
-    offer(now - g_last_offer > kWorthLookout);
+    offer(is_worth_a_lookout(now - g_last_offer));
 }
 
 void offer_gil_if_kept(core::TimePoint now) {
@@ -200,7 +215,8 @@ Release release_to_waiter(PyThreadState** state) {
     const HandOver hand_over;
     const core::TimePoint before = core::monotonic_now();
     *state = PyEval_SaveThread();
-    if (core::monotonic_now() - before <= kWokeSomebody) {
+    const nanoseconds released_in = core::monotonic_now() - before;
+    if (released_in <= kMayHaveWoken) {
         PyEval_RestoreThread(*state);
         return Release::nobody_waited;
     }
@@ -208,7 +224,14 @@ Release release_to_waiter(PyThreadState** state) {
         std::this_thread::sleep_for(kBlindWait);
         return Release::not_seen;
     }
-    return hand_over.is_seen_at_last() ? Release::taken : Release::not_seen;
+    if (hand_over.is_seen_at_last(released_in)) {
+        return Release::taken;
+    }
+    if (released_in > kWokeSomebody) {
+        return Release::not_seen;
+    }
+    PyEval_RestoreThread(*state);
+    return Release::nobody_waited;
 }
 
 const CourtesyCounters& courtesy_counters() {
