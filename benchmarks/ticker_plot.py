@@ -72,8 +72,12 @@ def draw_lateness(figure: Figure, result: BenchmarkResult) -> None:
 
 def _tickers(group: GroupResult) -> list[ContestantResult]:
     """The contestants that had a ticker, gilpool first."""
-    rows = [row for row in group.contestants if "p99" in _metrics(row)]
+    rows = [row for row in group.contestants if _ticked(row)]
     return sorted(rows, key=lambda row: (not row.ours, not _worked(row), row.name))
+
+
+def _ticked(row: ContestantResult) -> bool:
+    return "p99" in _metrics(row)
 
 
 def _worked(row: ContestantResult) -> bool:
@@ -99,13 +103,13 @@ def _draw_metric(axes: Axes, result: BenchmarkResult, metric: str) -> None:
 
 def _draw_work(axes: Axes, result: BenchmarkResult) -> None:
     for place, group in enumerate(result.groups):
-        work = [t for t in group.group.targets if t.metric == "wall" and t.at_most is not None]
-        serial = group.contestants[0].name
+        work = [t for t in group.group.targets if t.metric == "work" and t.at_most is not None]
+        serial = next(row.name for row in group.contestants if not _ticked(row))
         for row, across in _places(group, place):
-            ratio = group.ratio(row.name, serial, "wall")
+            ratio = group.ratio(row.name, serial, "work")
             if ratio is None or not _worked(row):
                 continue
-            own, base = row.by_round("wall"), group[serial].by_round("wall")
+            own, base = row.by_round("work"), group[serial].by_round("work")
             rounds = [own[number] / base[number] for number in own if number in base]
             _draw_bar(axes, across, ratio.median, rounds, _colour(group, row), None)
         for target in work:

@@ -97,7 +97,7 @@ def test_the_tickers_bounds_follow_the_length_of_the_tasks() -> None:
         "p50 <= 2.25 ms",
         "p99 <= 8.5 ms",
         "p99 <= 0.05x of ThreadPoolExecutor(8)",
-        "wall <= 1.05x of serial, no ticker",
+        "work <= 1.05x of serial, no ticker",
     ]
 
 
