@@ -25,6 +25,17 @@ def spin(loops: int) -> None:
         pass
 
 
+def compute(seconds: float, loops: int) -> None:
+    """Spins for so long by the CPU clock of the thread, which it reads every `loops` turns.
+
+    The speed of a core that others share changes by half within a second, and with it how long a
+    given number of turns takes.
+    """
+    begun = time.thread_time()
+    while time.thread_time() - begun < seconds:
+        spin(loops)
+
+
 @functools.cache
 def loops_per_ms() -> float:
     """How many turns this machine makes in a millisecond as a rule.

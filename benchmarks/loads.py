@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from benchmarks.busy import loops_for, loops_per_ms, spin
+from benchmarks.busy import compute, loops_for, loops_per_ms
 from benchmarks.declare import (
     WALL,
     Benchmark,
@@ -59,6 +59,9 @@ GEVENT_THREADS = "gevent, ThreadPool"
 BETAPOOL = "betapool"
 OURS = "gilpool, Pool"
 
+#: How often a call that computes looks how long it has.
+PIECES = 20
+
 SPEED = Metric("speed", "runs/s", digits=2, higher_is_better=True)
 
 #: Runs the whole load on a pool; returns the thread of each call.
@@ -90,10 +93,10 @@ def spawn_all(pool: OpenPool, call: Callable[[], int], count: int) -> list[int]:
 
 def cpu(calls: int, ms: float, per_ms: float) -> Load:
     """CPU-bound pure Python."""
-    loops = loops_for(ms, per_ms)
+    loops = loops_for(ms / PIECES, per_ms)
 
     def call() -> int:
-        spin(loops)
+        compute(ms / 1e3, loops)
         return threading.get_native_id()
 
     return Load(f"CPU Python: {calls} x {ms} ms", lambda pool: spawn_all(pool, call, calls), calls)
@@ -126,11 +129,11 @@ def blocking(calls: int, ms: float) -> Load:
 
 def mixed(calls: int, cpu_ms: float, blocked_ms: float, per_ms: float) -> Load:
     """Calls that compute, then block."""
-    loops = loops_for(cpu_ms, per_ms)
+    loops = loops_for(cpu_ms / PIECES, per_ms)
 
     def run(pool: OpenPool) -> list[int]:
         def call() -> int:
-            spin(loops)
+            compute(cpu_ms / 1e3, loops)
             pool.sleep(blocked_ms / 1e3)
             return threading.get_native_id()
 
@@ -160,11 +163,11 @@ def bursts(count: int, calls: int, ms: float, pause_ms: float) -> Load:
 
 def nested(calls: int, children: int, cpu_ms: float, blocked_ms: float, per_ms: float) -> Load:
     """Calls that spawn calls on the same pool and wait for them."""
-    loops = loops_for(cpu_ms, per_ms)
+    loops = loops_for(cpu_ms / PIECES, per_ms)
 
     def run(pool: OpenPool) -> list[int]:
         def child() -> int:
-            spin(loops)
+            compute(cpu_ms / 1e3, loops)
             pool.sleep(blocked_ms / 1e3)
             return threading.get_native_id()
 
