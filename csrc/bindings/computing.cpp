@@ -134,8 +134,7 @@ bool some_runner_wants_gil(std::uint64_t term) {
             return false;
         }
         const Asleep asleep = look_where_asleep(runner->native_id.load(std::memory_order_relaxed));
-        return asleep == Asleep::in_queue || asleep == Asleep::at_gil ||
-               (asleep == Asleep::no && !is_on_a_core(runner));
+        return is_for_gil(asleep) || (asleep == Asleep::no && !is_on_a_core(runner));
     });
 }
 

@@ -20,6 +20,10 @@ enum class Asleep : unsigned char {
     no          ///< it runs, or is about to
 };
 
+inline bool is_for_gil(Asleep asleep) {
+    return asleep == Asleep::in_queue || asleep == Asleep::at_gil;
+}
+
 /// What the thread of that native id, one of this process, does. Takes some 10 us. Only while
 /// gil_waiters_are_visible() is true.
 Asleep look_where_asleep(int native_id);

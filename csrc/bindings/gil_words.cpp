@@ -13,11 +13,10 @@
 // The internal headers are written for C: C's own atomics do not compile as C++, the compiler's
 // builtins, which 3.12 takes otherwise, do and have the same layout.
 #undef HAVE_STD_ATOMIC
-#if PY_VERSION_HEX >= 0x030C0000
 #include <internal/pycore_interp.h>
+#if PY_VERSION_HEX >= 0x030C0000
 #define GILPOOL_READS_GIL_STRUCT 1
 #else
-#include <internal/pycore_interp.h>
 #include <internal/pycore_runtime.h>
 #endif
 
@@ -25,8 +24,7 @@ namespace gilpool::bindings {
 
 namespace {
 
-/// Microseconds.
-constexpr unsigned long kUsualInterval = 5'000;
+constexpr unsigned long kUsualInterval = 5'000;  // microseconds
 
 enum class Readable : int { untried, yes, no };
 std::atomic<Readable> g_readable{Readable::untried};

@@ -40,11 +40,10 @@ bool is_futex_of_gil(std::uintptr_t address);
 bool is_queue_of_gil(std::uintptr_t address);
 
 /// Makes `holder` let the GIL go as soon as it runs Python code, as a waiter does whose switch
-/// interval is over. It then sleeps until another thread has had the GIL, so this is done only on
-/// behalf of one that waits, and has been seen to since the GIL went round for the
-/// `switches`-th time: false, and nothing is done, if it has gone round again since, if another
-/// thread holds it, or if the switch interval is longer than usual, which says that who set it
-/// does not want this.
+/// interval is over. It then sleeps until another thread has had the GIL, so the caller must have
+/// seen one that waits, in the queue of the GIL, after it has read gil_switches(). False, and
+/// nothing is done, if the GIL has gone round since: that one may have had it. Or if another thread
+/// holds it, or the switch interval is longer than usual: who set that does not want this.
 bool ask_for_gil(const PyThreadState* holder, unsigned long switches);
 
 /// What sys.setswitchinterval() does, for who has no GIL. Who waits for the GIL already goes on

@@ -114,8 +114,7 @@ void settle_doubts(Observer& observer, std::int64_t now, std::int64_t before) {
         if (readings++ < kReadingsPerLook) {
             asleep = look_where_asleep(thread->native_id);
         }
-        const bool waits =
-            asleep == Asleep::at_gil || (asleep == Asleep::no && thread->seen == kWaits);
+        const bool waits = is_for_gil(asleep) || (asleep == Asleep::no && thread->seen == kWaits);
         note_seen(*thread, waits ? Seen::waits_for_gil : Seen::off_gil, now, before);
     }
     doubtful.clear();
