@@ -44,6 +44,7 @@ NativeWork::Start start_native(PoolObject* pool, TaskObject* task) {
     Py_INCREF(as_object(task));
     pool->running.push_back(task);
     const std::int64_t since = task->native->is_wait() ? trace_wait_is_due() : 0;
+    note_wait_begins(task);  // before: a sleep must not seem shorter than it is
     const NativeWork::Start outcome = task->native->start(task->times != nullptr);
     if (outcome != NativeWork::Start::started) {
         pool->running.unlink(task);
@@ -51,7 +52,6 @@ NativeWork::Start start_native(PoolObject* pool, TaskObject* task) {
         drop_prepared_work(task);
     } else {
         trace_wait_begins(task, since);
-        note_wait_begins(task);
     }
     return outcome;
 }
