@@ -27,6 +27,8 @@ constexpr microseconds kPatience{1'500};
 /// waiting for so long comes too rarely to be worth that.
 constexpr microseconds kLookEvery{400};
 constexpr milliseconds kForgottenAfter{10};
+/// Of several runners that take turns another one may get what was asked for, and has it so long.
+constexpr milliseconds kBetweenPleas{1};
 /// While none is known and a task lasts, all threads are looked at so often; and twice as rarely
 /// after each time that somebody kept the GIL.
 constexpr milliseconds kSearchEvery{20};
@@ -150,7 +152,8 @@ nanoseconds attend_visitors(core::TimePoint now) {
     }
     g_seen_at = now;
     g_waits_since = std::min(g_waits_since, now);
-    const nanoseconds patience = kPatience - (now - g_waits_since);
+    const nanoseconds patience = std::max<nanoseconds>(kPatience - (now - g_waits_since),
+                                                       kBetweenPleas - (now - g_asked_at));
     if (patience > nanoseconds(0)) {
         return std::min<nanoseconds>(kLookEvery, patience);
     }
