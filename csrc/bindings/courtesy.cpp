@@ -216,19 +216,17 @@ Release release_to_waiter(PyThreadState** state) {
     const core::TimePoint before = core::monotonic_now();
     *state = PyEval_SaveThread();
     const nanoseconds released_in = core::monotonic_now() - before;
-    if (released_in <= kMayHaveWoken) {
-        PyEval_RestoreThread(*state);
-        return Release::nobody_waited;
-    }
-    if (!gil_words_are_readable()) {
-        std::this_thread::sleep_for(kBlindWait);
-        return Release::not_seen;
-    }
-    if (hand_over.is_seen_at_last(released_in)) {
-        return Release::taken;
-    }
-    if (released_in > kWokeSomebody) {
-        return Release::not_seen;
+    if (released_in > kMayHaveWoken) {
+        if (!gil_words_are_readable()) {
+            std::this_thread::sleep_for(kBlindWait);
+            return Release::not_seen;
+        }
+        if (hand_over.is_seen_at_last(released_in)) {
+            return Release::taken;
+        }
+        if (released_in > kWokeSomebody) {
+            return Release::not_seen;
+        }
     }
     PyEval_RestoreThread(*state);
     return Release::nobody_waited;

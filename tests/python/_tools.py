@@ -46,14 +46,26 @@ class Held:
 
 
 @contextlib.contextmanager
-def gil_kept() -> Iterator[None]:
-    """Nobody else runs Python code in this block, unless it waits: what it spawns stays queued."""
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1000)
+def switch_interval(seconds: float) -> Iterator[None]:
+    """After so long, in this block, the interpreter takes the GIL from a thread."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(seconds)
     try:
         yield
     finally:
-        sys.setswitchinterval(interval)
+        sys.setswitchinterval(usual)
+
+
+def gil_kept() -> contextlib.AbstractContextManager[None]:
+    """Nobody else runs Python code in this block, unless it waits: what it spawns stays queued."""
+    return switch_interval(1000)
+
+
+def compute_alone(seconds: float) -> None:
+    """Computes that long, not counting what others take."""
+    end = time.thread_time() + seconds
+    while time.thread_time() < end:
+        pass
 
 
 def settle() -> None:

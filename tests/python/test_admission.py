@@ -10,7 +10,6 @@ import math
 import os
 import random
 import resource
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from collections.abc import Iterator
 import pytest
 
 import gilpool
+from _tools import compute_alone, switch_interval
 from conftest import Script
 from gilpool import _core
 
@@ -35,26 +35,38 @@ def process_cpu() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
+class AtOnce:
+    """Counts how many threads are in its block at the same time."""
+
+    def __init__(self) -> None:
+        self.most = 0
+        self._running = 0
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._running += 1
+            self.most = max(self.most, self._running)
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._running -= 1
+
+
 def test_computing_tasks_share_few_threads() -> None:
     """One runner at a time: of 300 tasks that never block, no more than a handful meet."""
-    running = most = 0
-    lock = threading.Lock()
+    at_once = AtOnce()
 
     def work() -> None:
-        nonlocal running, most
-        with lock:
-            running += 1
-            most = max(most, running)
-        compute(0.0003)
-        with lock:
-            running -= 1
+        with at_once:
+            compute(0.0003)
 
     pool = gilpool.Pool()
     for _ in range(300):
         pool.spawn(work)
     pool.join()
 
-    assert most <= 8
+    assert at_once.most <= 8
 
 
 def test_blocking_tasks_all_overlap() -> None:
@@ -121,21 +133,15 @@ def test_hashing_tasks_do_not_start_all_at_once() -> None:
     data = b"x" * 20_000_000
     cores = len(os.sched_getaffinity(0))
     tasks = 40 + 10 * cores
-    running = most = 0
-    lock = threading.Lock()
+    at_once = AtOnce()
 
     def work() -> None:
-        nonlocal running, most
-        with lock:
-            running += 1
-            most = max(most, running)
-        hashlib.sha256(data).digest()
-        with lock:
-            running -= 1
+        with at_once:
+            hashlib.sha256(data).digest()
 
     peaks = []
     for _ in range(TRIES):
-        most = 0
+        at_once.most = 0
         pool = gilpool.Pool()
         begun, cpu_before = time.perf_counter(), time.process_time()
         for _ in range(tasks):
@@ -143,8 +149,8 @@ def test_hashing_tasks_do_not_start_all_at_once() -> None:
         pool.join()
         cpu = time.process_time() - cpu_before
         if cpu >= 0.9 * cores * (time.perf_counter() - begun):
-            peaks.append(most)
-            if most <= tasks // 2:
+            peaks.append(at_once.most)
+            if at_once.most <= tasks // 2:
                 return
     assert not peaks, f"most of {tasks} hashing tasks at once: {peaks}"
 
@@ -157,23 +163,17 @@ def test_long_tasks_do_not_pile_up() -> None:
     to be had: the end of a task that gets none is late.
     """
     tasks, length = 24, 0.2
-    running = most = 0
-    lock = threading.Lock()
+    at_once = AtOnce()
 
     def work() -> None:
-        nonlocal running, most
-        with lock:
-            running += 1
-            most = max(most, running)
-        compute_alone(length)
-        with lock:
-            running -= 1
+        with at_once:
+            compute_alone(length)
 
     begun = time.perf_counter()
     gilpool.wait([gilpool.spawn(work) for _ in range(tasks)])
     each = (time.perf_counter() - begun) / tasks
 
-    assert most <= 4 + math.log2(length / 0.02) or each > 1.2 * length
+    assert at_once.most <= 4 + math.log2(length / 0.02) or each > 1.2 * length
 
 
 def test_threads_that_want_the_gil_get_it_between_tasks() -> None:
@@ -246,22 +246,6 @@ def tickers(count: int) -> Iterator[list[int]]:
             thread.join()
 
 
-@pytest.fixture
-def no_pleas() -> Iterator[None]:
-    """Who sets a longer switch interval than usual does not want tasks to be left before it."""
-    usual = sys.getswitchinterval()
-    sys.setswitchinterval(0.006)
-    yield
-    sys.setswitchinterval(usual)
-
-
-def compute_alone(seconds: float) -> None:
-    """Computes that long, not counting what others take."""
-    end = time.thread_time() + seconds
-    while time.thread_time() < end:
-        pass
-
-
 def test_a_thread_that_ticks_is_not_taken_for_one_that_computes() -> None:
     """The scheduler believes in blocking tasks and learns better from who takes the GIL it offers.
 
@@ -316,17 +300,16 @@ def test_who_computes_off_the_gil_is_not_thought_to_want_it() -> None:
     assert _core._scheduling()["doubted"] - before <= 40
 
 
-@pytest.mark.usefixtures("no_pleas")
 def test_all_who_wait_are_served_in_one_courtesy() -> None:
     """Who was passed over, 1 to 3 of these 8, had to wait for a whole task more.
 
-    Between two tasks, that is: nobody is served in the middle of one.
+    Between two tasks, that is: with a longer switch interval nobody is served in the middle of one.
     """
     count = 8
     served = []
     for _ in range(TRIES):
         before = _core._scheduling()["courtesies_taken"]
-        with tickers(count) as ticks:
+        with switch_interval(0.006), tickers(count) as ticks:
             gilpool.wait([gilpool.spawn(compute_alone, 0.0035) for _ in range(100)])
             ticked = sum(ticks)
         served.append(ticked / (_core._scheduling()["courtesies_taken"] - before))

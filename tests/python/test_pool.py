@@ -2,7 +2,6 @@
 
 import contextvars
 import math
-import sys
 import threading
 import weakref
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 
 import gilpool
+from _tools import gil_kept
 from test_task import Blocked, fail
 
 
@@ -297,14 +297,10 @@ def test_pools_take_turns() -> None:
     """Behind one hog's thousand tasks another pool's single one does not wait for the last."""
     order: list[str] = []
     hog, other = gilpool.Pool(), gilpool.Pool()
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(100)  # keeps the spawning below in one stretch, so that both queues exist
-    try:
+    with gil_kept():  # the spawning in one stretch, so that both queues exist
         for _ in range(1000):
             hog.spawn(order.append, "hog")
         other.spawn(order.append, "other")
-    finally:
-        sys.setswitchinterval(interval)
     hog.join()
     other.join()
 

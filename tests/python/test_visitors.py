@@ -3,7 +3,6 @@
 import contextlib
 import os
 import statistics
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import gilpool
+from _tools import compute_alone, switch_interval
 from conftest import Script
 from gilpool import _core
 
@@ -22,13 +22,6 @@ pytestmark = pytest.mark.skipif(
 TRIES = 3
 TASK = 0.02
 TASKS = 25
-
-
-def compute(seconds: float) -> None:
-    """Computes that long, not counting what others take."""
-    end = time.thread_time() + seconds
-    while time.thread_time() < end:
-        pass
 
 
 def pleas() -> int:
@@ -57,13 +50,13 @@ def ticker() -> Iterator[list[float]]:
 
 
 def on_pool() -> None:
-    gilpool.wait([gilpool.spawn(compute, TASK) for _ in range(TASKS)])
+    gilpool.wait([gilpool.spawn(compute_alone, TASK) for _ in range(TASKS)])
 
 
 def on_executor() -> None:
     with ThreadPoolExecutor(1) as executor:
         for _ in range(TASKS):
-            executor.submit(compute, TASK)
+            executor.submit(compute_alone, TASK)
 
 
 def median_lateness(run: Callable[[], object]) -> float | None:
@@ -91,14 +84,9 @@ def test_a_thread_that_ticks_need_not_wait_for_a_switch_interval() -> None:
 
 def test_a_longer_switch_interval_is_respected() -> None:
     """Who sets one wants fewer switches; and the witness proves by one that nothing was forced."""
-    usual = sys.getswitchinterval()
-    sys.setswitchinterval(0.05)
     before = pleas()
-    try:
-        with ticker():
-            on_pool()
-    finally:
-        sys.setswitchinterval(usual)
+    with switch_interval(0.05), ticker():
+        on_pool()
 
     assert pleas() == before
 
@@ -109,7 +97,7 @@ def test_a_thread_that_computes_is_not_favoured() -> None:
     If it were asked for every time, that would be 80 times in half a second: each time that it has
     had its switch interval and waited 1.5 ms.
     """
-    tasks = [gilpool.spawn(compute, 0.02) for _ in range(25)]
+    tasks = [gilpool.spawn(compute_alone, 0.02) for _ in range(25)]
     before = pleas()
     end = time.monotonic() + 0.5
     while time.monotonic() < end:
@@ -126,7 +114,7 @@ def test_workers_are_no_visitors() -> None:
     every 50 ms while it waits, it is 20-60 times.
     """
     before = pleas()
-    gilpool.wait([gilpool.spawn(compute, 0.15) for _ in range(8)])
+    gilpool.wait([gilpool.spawn(compute_alone, 0.15) for _ in range(8)])
 
     assert pleas() - before <= 250
 
