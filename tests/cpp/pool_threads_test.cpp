@@ -13,6 +13,7 @@
 
 #include "core/latch.hpp"
 #include "core/pool.hpp"
+#include "support/all_idle.hpp"
 #include "support/eventually.hpp"
 #include "support/gate.hpp"
 #include "support/process.hpp"
@@ -21,6 +22,7 @@
 namespace gilpool::core {
 namespace {
 
+using testing::all_idle;
 using testing::eventually;
 using testing::far_deadline;
 using testing::Gate;
@@ -63,7 +65,7 @@ TEST(PoolThreads, OfThreadsThatQuiesceEndedTheKernelKnowsNothing) {
             gate.occupy(pool, Lane::blocking);
         }
         gate.open();
-        ASSERT_TRUE(eventually([&] { return pool.stats().running == 0; }));
+        ASSERT_TRUE(eventually([&] { return all_idle(pool); }));
         ASSERT_TRUE(pool.quiesce(far_deadline()));
         ASSERT_EQ(testing::threads_of_this_process(), before);
         ASSERT_EQ(pool.stats().unjoined, 0U);
