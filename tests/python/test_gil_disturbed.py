@@ -11,10 +11,8 @@ from contextlib import contextmanager
 import pytest
 
 import gilpool
-from _tools import wait_until
 from conftest import Script
 from gilpool import gil
-from gilpool.gil._disturbances import other_threads
 
 
 @contextmanager
@@ -44,14 +42,32 @@ def hold_two_ms() -> None:
     gilpool.sleep_gil(2)
 
 
-def test_idle_threads_change_no_verdict_and_are_named() -> None:
-    # An idle worker that happens to be on its way out is neither idle any more nor gone.
-    wait_until(lambda: gilpool.stats()["threads"] == 0 and other_threads() == 0)
-    with thread_running(lambda: time.sleep(0.001)):
-        held = gil.report(hold_two_ms)
+def test_idle_threads_change_no_verdict_and_are_named(run_script: Script) -> None:
+    # In a process of its own: whatever threads other tests have left would be counted, too.
+    done = run_script(
+        """
+        import threading, time
+        import gilpool
+        from gilpool import gil
+
+        def idle():
+            while not stopping.wait(0.001):
+                pass
+
+        stopping = threading.Event()
+        thread = threading.Thread(target=idle, name="stranger")
+        thread.start()
+        held = gil.report(gilpool.sleep_gil, 2)
         released = gil.report(time.sleep, 0.002)
-    assert (held.verdict, released.verdict) == ("holds", "releases"), (held, released)
-    assert "1 other Python thread" in held.disturbances
+        stopping.set()
+        thread.join()
+        assert (held.verdict, released.verdict) == ("holds", "releases"), (held, released)
+        assert "1 other Python thread" in held.disturbances, held
+        alone = gil.report(time.sleep, 0.002)
+        assert not any("other Python thread" in one for one in alone.disturbances), alone
+        """
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_thread_that_computes_makes_nothing_wrong_and_nothing_slow() -> None:
