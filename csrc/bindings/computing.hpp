@@ -19,6 +19,10 @@ void list_runner(Runner* runner);
 /// True while as many tasks compute off the GIL as there are cores.
 bool cores_are_taken(core::TimePoint now);
 
+/// The same, but for the runner, which has ended its task. GIL held; says what the spare saw last,
+/// if that was just now.
+bool others_take_the_cores(const Runner* runner, core::TimePoint now);
+
 /// True if a listed runner of that term waits for the GIL or is about to, as it does for a moment
 /// after the GIL was let go to it. Takes some 10 us, and 50-110 more if one is awake. Called by the
 /// spare, while gil_waiters_are_visible() is true.

@@ -43,7 +43,9 @@ bool goes_on_after_task(Runner* runner) {
     const bool tasks_block = g_admission.mode.tasks_block();
     const bool was_active = runner->term == g_admission.term;
     const int others = g_admission.active.load(std::memory_order_relaxed) - (was_active ? 1 : 0);
-    if (others > 0 && !tasks_block) {
+    // Who comes back from blocking takes the next task, but not from computing amid too many: there
+    // would be as many for good as ever came in.
+    if (others > 0 && (!tasks_block || (looks_at_clock && others_take_the_cores(runner, now)))) {
         ++g_admission.counters.parked;
         return false;
     }
