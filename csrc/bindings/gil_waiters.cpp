@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -55,6 +56,11 @@ std::optional<std::uintptr_t> futex_of(int native_id) {
 #endif
 }
 
+constexpr int kUnknown = 0;
+constexpr int kReadable = 1;
+constexpr int kHidden = 2;
+std::atomic<int> g_own_entry{kUnknown};
+
 bool own_entry_is_readable() {
     return futex_of(static_cast<int>(core::kernel_id())).has_value();
 }
@@ -62,8 +68,13 @@ bool own_entry_is_readable() {
 }  // namespace
 
 bool gil_waiters_are_visible() {
-    static const bool readable = own_entry_is_readable();
-    return readable && gil_words_are_readable();
+    // No function-local static: a fork amid its making would leave it locked in the child.
+    int known = g_own_entry.load(std::memory_order_relaxed);
+    if (known == kUnknown) {
+        known = own_entry_is_readable() ? kReadable : kHidden;
+        g_own_entry.store(known, std::memory_order_relaxed);
+    }
+    return known == kReadable && gil_words_are_readable();
 }
 
 Asleep look_where_asleep(int native_id) {

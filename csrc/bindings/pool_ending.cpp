@@ -1,7 +1,5 @@
 // bindings/pool_ending.cpp: ending all that is queued or runs in a pool, and waiting for its end.
 // GIL held, released to wait.
-#include <new>
-
 #include "bindings/bulk.hpp"
 #include "bindings/errors.hpp"
 #include "bindings/native_work.hpp"
@@ -98,11 +96,6 @@ JoinResult join_pool(PoolObject* pool, core::TimePoint deadline) {
 }
 
 void fail_inherited_tasks() {
-    for (PoolObject* pool = first_active_pool(); pool != nullptr; pool = pool->next_active) {
-        // Waiters in these lists belong to threads that do not exist in the child.
-        new (&pool->empty_waiters) core::WaitList;
-        forget_line(pool);
-    }
     // A pool leaves the list with its last task; only the one whose task forked stays.
     for (PoolObject* pool = first_active_pool(); pool != nullptr;) {
         Py_INCREF(as_object(pool));

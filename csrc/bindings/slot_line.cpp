@@ -10,6 +10,7 @@
 #include "bindings/pool_type.hpp"
 #include "bindings/task_type.hpp"
 #include "bindings/worker_threads.hpp"
+#include "core/fork.hpp"
 
 namespace gilpool::bindings {
 
@@ -22,6 +23,7 @@ struct SlotClaim {
     std::size_t unserved_at_most = 0;  ///< the claimant waits until no more are missing
     bool refused = false;  ///< the next task could not be queued: its spawner shall see why
     bool in_line = false;
+    std::uint32_t generation = 0;  ///< fork generation in which it got there
     core::WaitList claimant;
     SlotClaim* previous = nullptr;
     SlotClaim* next = nullptr;
@@ -32,12 +34,21 @@ struct SlotClaim {
     }
     bool ended() const { return refused || served == wanted(); }
     bool is_enough() const { return refused || served + unserved_at_most >= wanted(); }
+    bool is_in_line() const { return in_line && generation == core::fork_generation(); }
 };
 
 namespace {
 
+SlotClaim* first_in(const SlotLine& line) {
+    return line.generation == core::fork_generation() ? line.first : nullptr;
+}
+
 void get_in_line(SlotLine& line, SlotClaim* claim) {
+    if (first_in(line) == nullptr) {
+        line = SlotLine{.generation = core::fork_generation()};
+    }
     claim->in_line = true;
+    claim->generation = line.generation;
     claim->previous = line.last;
     claim->next = nullptr;
     (line.last != nullptr ? line.last->next : line.first) = claim;
@@ -97,7 +108,7 @@ WaitOutcome wait_in_line(PoolObject* pool, SlotClaim* claim, core::TimePoint dea
 /// The same until it has all it wants, and leaves.
 WaitOutcome stand_in_line(PoolObject* pool, SlotClaim* claim, core::TimePoint deadline) {
     WaitOutcome outcome = wait_in_line(pool, claim, deadline);
-    if (claim->in_line) {
+    if (claim->is_in_line()) {
         leave_line(pool->line, claim);
     }
     if (claim->served == claim->wanted() && outcome == WaitOutcome::timed_out) {
@@ -123,8 +134,8 @@ void drop(SlotClaim* claim) {
 }  // namespace
 
 void serve_line(PoolObject* pool) {
-    while (pool->line.first != nullptr && !is_full(pool)) {
-        SlotClaim* const claim = pool->line.first;
+    for (SlotClaim* claim = first_in(pool->line); claim != nullptr && !is_full(pool);
+         claim = first_in(pool->line)) {
         leave_line(pool->line, claim);
         serve(pool, claim);
         if (!claim->ended()) {
@@ -138,7 +149,7 @@ void serve_line(PoolObject* pool) {
 
 Py_ssize_t length_of(const SlotLine& line) {
     Py_ssize_t length = 0;
-    for (const SlotClaim* claim = line.first; claim != nullptr; claim = claim->next) {
+    for (const SlotClaim* claim = first_in(line); claim != nullptr; claim = claim->next) {
         ++length;
     }
     return length;
@@ -175,7 +186,7 @@ SlotClaim* claim_for_items(Bulk* bulk) {
 }
 
 void claim_more(PoolObject* pool, SlotClaim* claim) {
-    if (!claim->in_line && !claim->ended()) {
+    if (!claim->is_in_line() && !claim->ended()) {
         get_in_line(pool->line, claim);
         serve_line(pool);
     }
@@ -193,7 +204,7 @@ bool wait_for_items(PoolObject* pool, SlotClaim* claim, std::size_t unserved_at_
 }
 
 void drop_claim(PoolObject* pool, SlotClaim* claim) {
-    if (claim->in_line) {
+    if (claim->is_in_line()) {
         leave_line(pool->line, claim);
     }
     drop(claim);
@@ -207,13 +218,6 @@ WaitOutcome take_guest_slot_when_free(PoolObject* pool, core::TimePoint deadline
     }
     drop(claim);
     return outcome;
-}
-
-void forget_line(PoolObject* pool) {
-    for (SlotClaim* claim = pool->line.first; claim != nullptr; claim = claim->next) {
-        claim->in_line = false;
-    }
-    pool->line = SlotLine{};
 }
 
 }  // namespace gilpool::bindings

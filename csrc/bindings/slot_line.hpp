@@ -11,6 +11,8 @@
 
 #include <Python.h>
 
+#include <cstdint>
+
 #include "bindings/waiting.hpp"
 #include "core/clock.hpp"
 
@@ -21,10 +23,12 @@ struct PoolObject;
 struct SlotClaim;
 struct TaskObject;
 
-/// The claims of one pool, linked through their own fields.
+/// The claims of one pool, linked through their own fields. In a forked child there are none: those
+/// that were in line belonged to threads of the parent.
 struct SlotLine {
     SlotClaim* first = nullptr;
     SlotClaim* last = nullptr;
+    std::uint32_t generation = 0;  ///< fork generation of the claims
 };
 
 /// Hands free slots to those in line: a slot, or the pool's size, has changed.
@@ -62,8 +66,5 @@ bool wait_for_items(PoolObject* pool, SlotClaim* claim, std::size_t unserved_at_
 
 /// Waits in line for a guest's slot and takes it.
 WaitOutcome take_guest_slot_when_free(PoolObject* pool, core::TimePoint deadline);
-
-/// In a forked child: those in line were threads of the parent.
-void forget_line(PoolObject* pool);
 
 }  // namespace gilpool::bindings

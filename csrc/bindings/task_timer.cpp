@@ -11,6 +11,7 @@
 #include "bindings/task_kill.hpp"
 #include "bindings/task_run.hpp"
 #include "bindings/task_type.hpp"
+#include "core/fork.hpp"
 #include "core/pool.hpp"
 #include "core/reactor.hpp"
 
@@ -72,14 +73,19 @@ void deliver_due(void*) {
         timer = newest_first;
         newest_first = following;
     }
-    while (timer != nullptr) {
+    // In a child that user's code forked here (a destructor, the conversion of an argument) there
+    // is nothing to deliver: fail_inherited_timers() has seen to it.
+    const std::uint32_t generation = core::fork_generation();
+    while (timer != nullptr && generation == core::fork_generation()) {
         TaskTimer* const following = timer->next_due;
         TaskObject* const task = timer->task;
         if (task->state == TaskState::fresh && !start_task(timer->pool, task)) {
             PyObject* const error = take_raised_exception();
             kill_task(task, error);  // it is fresh, so it ends with the reason why it cannot start
         }
-        destroy_timer(timer);
+        if (generation == core::fork_generation()) {
+            destroy_timer(timer);
+        }
         timer = following;
     }
     WorkerThreadState::detach();

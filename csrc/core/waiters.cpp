@@ -84,11 +84,10 @@ void WaitList::unlink(Waiter& waiter) noexcept {
 }
 
 WaitList::Section::Section(WaitList& list) noexcept : list_(list) {
-    if (list.lock_.lock()) {
-        // A thread that the fork did not copy was changing the ring: it may be torn, and it holds
-        // nobody that could still be told.
+    list.lock_.lock();
+    if (list.generation_ != fork_generation()) {
         list.last_ = nullptr;
-        list.reset_generation_ = fork_generation();
+        list.generation_ = fork_generation();
     }
 }
 
@@ -113,7 +112,7 @@ void WaitList::Section::add(Waiter& waiter) noexcept {
 }
 
 bool WaitList::Section::remove(Waiter& waiter) noexcept {
-    if (waiter.next_ == nullptr || waiter.generation_ < list_.reset_generation_) {
+    if (waiter.next_ == nullptr || waiter.generation_ != list_.generation_) {
         return false;
     }
     list_.unlink(waiter);

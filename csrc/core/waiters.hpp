@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "core/clock.hpp"
+#include "core/fork.hpp"
 #include "core/parker.hpp"
 #include "core/spin.hpp"
 #include "core/tiny_lock.hpp"
@@ -85,6 +86,10 @@ class ThreadWaiter : public Waiter {
 
 /// The list. Notifies in the order of add().
 ///
+/// Fork: in the child a list is empty. Who waited in it were other threads, whose stacks, where
+/// their waiters stood, the child uses for something else: so the ring is not even looked at. (The
+/// thread that forks waits nowhere meanwhile.)
+///
 /// Lifetime: a notifier touches neither the list nor a waiter after it has let go of the lock, and
 /// remove() and the destructor take that lock; so whoever was told may, after remove(), destroy
 /// both.
@@ -104,7 +109,7 @@ class WaitList {
 
     /// empty() looks without the lock: only for an owner that keeps every add() and remove() out
     /// meanwhile by other means (the GIL, say).
-    bool empty() const noexcept { return last_ == nullptr; }
+    bool empty() const noexcept { return last_ == nullptr || generation_ != fork_generation(); }
 
     /// notify_all() takes every waiter out and tells it.
     void notify_all() noexcept;
@@ -139,8 +144,8 @@ class WaitList {
     void unlink(Waiter& waiter) noexcept;
 
     TinyLock lock_;
-    std::uint32_t reset_generation_ = 0;  // waiters added under an older one are forgotten
-    Waiter* last_ = nullptr;              // a ring: last_->next_ is the first
+    std::uint32_t generation_ = 0;  // fork generation of the waiters in the ring
+    Waiter* last_ = nullptr;        // a ring: last_->next_ is the first
 };
 
 }  // namespace gilpool::core

@@ -3,13 +3,18 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
+#include <iterator>
 #include <memory>
+#include <new>
 #include <thread>
 #include <vector>
 
+#include "core/fork.hpp"
 #include "core/stop_token.hpp"
 #include "support/eventually.hpp"
+#include "support/process.hpp"
 #include "support/stress.hpp"
 
 namespace gilpool::core {
@@ -162,6 +167,50 @@ TEST(WaitList, WhoWasToldMayFreeListAndWaiterAfterRemove) {
     stop = true;
     notifier.join();
     EXPECT_EQ(notified, rounds);
+}
+
+// Seen to fail when broken on purpose: a list that looks at its ring in the child reads, and
+// writes, where other things are by then.
+TEST(WaitList, InAChildNobodyWaitsWhoseStackIsGone) {
+    set_fork_hooks(ForkStage::client, {});  // as any pool does: from here on forks are counted
+    std::vector<int> told;
+    WaitList list;
+    alignas(Recorder) unsigned char stack[2 * sizeof(Recorder)];
+    auto* const first = new (stack) Recorder(told, 1);
+    auto* const second = new (stack + sizeof(Recorder)) Recorder(told, 2);
+    list.add(*first);
+    list.add(*second);
+    EXPECT_TRUE(testing::in_child([&] {
+        constexpr unsigned char kSomethingElse = 0x5a;
+        std::fill(std::begin(stack), std::end(stack), kSomethingElse);
+        std::vector<int> told_here;
+        Recorder here(told_here, 3);
+        const bool was_empty = list.empty() && !list.notify_one();
+        list.add(here);
+        const bool has_one = !list.empty();
+        list.notify_all();
+        return was_empty && has_one && list.empty() && told.empty() &&
+               told_here == std::vector{3} &&
+               std::count(std::begin(stack), std::end(stack), kSomethingElse) == sizeof stack;
+    }));
+    list.notify_all();
+    EXPECT_EQ(told, (std::vector<int>{1, 2}));
+    first->~Recorder();
+    second->~Recorder();
+}
+
+TEST(WaitList, AWaiterOfTheParentIsLeftAloneInAChild) {
+    set_fork_hooks(ForkStage::client, {});
+    std::vector<int> told;
+    WaitList list;
+    Recorder inherited(told, 1);
+    list.add(inherited);
+    EXPECT_TRUE(testing::in_child([&] {
+        Recorder here(told, 2);
+        list.add(here);
+        return !list.remove(inherited) && list.remove(here) && list.empty();
+    }));
+    EXPECT_TRUE(list.remove(inherited));
 }
 
 TEST(StopToken, ASleepEndsAtItsDeadlineWithoutAStop) {

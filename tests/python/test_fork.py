@@ -85,6 +85,84 @@ def test_a_task_may_fork(run_script: Script) -> None:
     assert (result.returncode, result.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("wait", ["task.get()", "gilpool.joinall([task])", "pool.map(fork, [0])"])
+def test_a_task_may_return_in_the_child_though_threads_waited_for_it(
+    run_script: Script, wait: str
+) -> None:
+    """Those threads are gone there, and their stacks serve other ones."""
+    result = run_script(
+        """
+        import gilpool, os, threading, warnings
+        warnings.simplefilter("ignore", DeprecationWarning)
+
+        def use_stacks():
+            for _ in range(2):
+                held = threading.Barrier(13)
+                threads = [threading.Thread(target=held.wait) for _ in range(12)]
+                for thread in threads:
+                    thread.start()
+                held.wait()
+                for thread in threads:
+                    thread.join()
+
+        def fork(_=None):
+            while waiting() < expected:
+                gilpool.sleep(0.001)
+            child = os.fork()
+            if child == 0:
+                use_stacks()
+                return "child"
+            results.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+
+        def waiting():
+            return sum(thread.name == "waits" for thread in threading.enumerate())
+
+        results = []
+        pool = gilpool.Pool()
+        by_map = "map" in "WAIT"
+        expected = 1 if by_map else 12
+        task = None if by_map else pool.spawn(fork)
+        threads = [threading.Thread(target=lambda: WAIT, name="waits", daemon=True)
+                   for _ in range(expected)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert results == [0], results
+        """.replace("WAIT", wait)
+    )
+
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_who_stood_in_line_in_the_parent_does_not_stand_there_in_the_child(
+    run_script: Script,
+) -> None:
+    result = run_script("""
+        import gilpool, os, threading
+        pool = gilpool.Pool(0)
+        ran = []
+        thread = threading.Thread(target=pool.spawn, args=(ran.append, 1))
+        thread.start()
+        while pool.stats()["in_line"] == 0:
+            gilpool.sleep(0.001)
+        child = os.fork()
+        if child == 0:
+            assert pool.stats()["in_line"] == 0
+            pool.size = 1
+            assert pool.spawn(int).get(timeout=20) == 0
+            os._exit(len(ran))
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert pool.stats()["in_line"] == 1
+        pool.size = 1
+        thread.join()
+        pool.join()
+        assert ran == [1]
+    """)
+
+    assert (result.returncode, result.stderr) == (0, "")
+
+
 def test_what_the_parents_tasks_were_given_is_not_destroyed_in_the_child(
     run_script: Script,
 ) -> None:
