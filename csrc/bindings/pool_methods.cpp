@@ -88,7 +88,8 @@ PyObject* pool_tasks(PyObject* self, PyObject*) {
     return tasks;
 }
 
-/// Moves a task of this pool to the internal one, which then accounts for its end.
+/// Moves a task of this pool to the internal one, which then accounts for its end. One that is
+/// queued for workers of the pool's own stays: others have not run the initializer.
 PyObject* pool_discard(PyObject* self, PyObject* argument) {
     PoolObject* const pool = as_pool(self);
     if (!PyObject_TypeCheck(argument, task_type) || as_task(argument)->pool != pool) {
@@ -96,6 +97,9 @@ PyObject* pool_discard(PyObject* self, PyObject* argument) {
     }
     TaskObject* const task = as_task(argument);
     PoolObject* const other = internal_pool();
+    if (task->state == TaskState::queued && pool->initializer != nullptr) {
+        Py_RETURN_FALSE;
+    }
     if (task->state == TaskState::queued) {
         unqueue(task);
         other->queued.push_back(task);

@@ -1,6 +1,8 @@
 // bindings/task_kill.cpp: the protocol of kill.
 #include "bindings/task_kill.hpp"
 
+#include <utility>
+
 #include "bindings/compat.hpp"
 #include "bindings/errors.hpp"
 #include "bindings/native_work.hpp"
@@ -21,6 +23,8 @@ PyObject* type_of(PyObject* object) {
 /// A Python function. Made at import, when no exception can be pending; lives as long as the
 /// interpreter.
 PyObject* g_do_nothing = nullptr;
+
+constinit thread_local std::uint32_t t_kills_delivered = 0;
 
 PyObject* killing_instance(PyObject*, PyObject*) {
     const TaskObject* const task = current_task();
@@ -138,14 +142,18 @@ bool deliver_kill(TaskObject* task) {
     }
     const bool raised_before = !asynchronous_exception_is_pending();
     take_back_asynchronous_exception(task);
-    PyObject* const exception = task->kill_with;
-    task->kill_with = nullptr;
-    if (raised_before) {
-        Py_DECREF(exception);
+    PyObject* const exception = std::exchange(task->kill_with, nullptr);
+    if (raised_before || exception == nullptr) {  // null: finalizers that ran just now were hit
+        Py_XDECREF(exception);
         return false;
     }
+    ++t_kills_delivered;
     raise_exception(exception);
     return true;
+}
+
+std::uint32_t kills_delivered() {
+    return t_kills_delivered;
 }
 
 void settle_kill(TaskObject* task, PyObject** value, PyObject** exception) {

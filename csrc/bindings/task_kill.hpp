@@ -13,6 +13,8 @@
 
 #include <Python.h>
 
+#include <cstdint>
+
 namespace gilpool::bindings {
 
 struct TaskObject;
@@ -32,6 +34,9 @@ bool cancel_task(TaskObject* task, PyObject* exception);
 /// Called in a wait of ours on the task's own thread: raises the exception of a kill that is under
 /// way. True if it did.
 bool deliver_kill(TaskObject* task);
+
+/// How many kills deliver_kill() has raised on the calling thread.
+std::uint32_t kills_delivered();
 
 /// Called after the task's call has ended and before anything else runs on its thread: takes back
 /// an exception that was not raised in time (it ends the task all the same) and sees to it that the

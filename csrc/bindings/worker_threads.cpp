@@ -4,11 +4,14 @@
 #include <Python.h>
 
 #include <atomic>
+#include <cstdint>
 #include <string>
 
+#include "bindings/compat.hpp"
 #include "bindings/crew.hpp"
 #include "bindings/errors.hpp"
 #include "bindings/pool_type.hpp"
+#include "bindings/task_kill.hpp"
 #include "bindings/task_type.hpp"
 
 namespace gilpool::bindings {
@@ -106,14 +109,28 @@ bool initialize_worker(PoolObject* pool) {
         PyErr_Format(PyExc_RuntimeError, "the initializer of %R failed", as_object(pool));
         return false;
     }
+    // The task may be discarded meanwhile, and the pool with its initializer dropped.
+    Py_INCREF(as_object(pool));
+    PyObject* const initializer = Py_NewRef(pool->initializer);
+    PyObject* const arguments = Py_NewRef(pool->initializer_args);
     t_initializes_for = pool;
-    PyObject* const result = PyObject_Call(pool->initializer, pool->initializer_args, nullptr);
+    const std::uint32_t kills_before = kills_delivered();
+    PyObject* const result = PyObject_Call(initializer, arguments, nullptr);
     t_initializes_for = nullptr;
     t_is_initialized = result != nullptr;
     // A task that is killed meanwhile says nothing about the initializer.
-    pool->broken = result == nullptr && current_task()->kill_with == nullptr &&
-                   PyErr_ExceptionMatches(error_types.task_exit) == 0;
+    const bool killed = current_task()->kill_with != nullptr || kills_delivered() != kills_before;
+    if (result == nullptr && !killed && PyErr_ExceptionMatches(error_types.task_exit) == 0) {
+        pool->broken = true;
+    }
+    PyObject* const raised = result == nullptr ? take_raised_exception() : nullptr;
     Py_XDECREF(result);
+    Py_DECREF(initializer);
+    Py_DECREF(arguments);
+    Py_DECREF(as_object(pool));
+    if (raised != nullptr) {
+        raise_exception(raised);
+    }
     return t_is_initialized;
 }
 

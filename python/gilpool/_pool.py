@@ -165,6 +165,9 @@ class Pool(_core.Pool, Collective, MappingMixin):
     def discard(self, task: Any) -> None:
         """Stop tracking a task; it goes on, and its slot is free. Nothing if it is not tracked.
 
+        Of a pool with an initializer, a task that has not begun stays tracked: it needs one of the
+        pool's own threads.
+
         Thread safety: any thread. GIL: held.
 
             >>> import gilpool

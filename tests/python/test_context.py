@@ -377,6 +377,72 @@ def test_killing_a_task_in_its_initializer_does_not_break_the_pool() -> None:
     assert len(calls) == 2
 
 
+def test_killing_it_with_an_error_in_its_initializer_does_not_either() -> None:
+    begun = threading.Event()
+
+    def initialize() -> None:
+        if not begun.is_set():
+            begun.set()
+            gilpool.sleep(1000)
+
+    pool = gilpool.Pool(1, initializer=initialize)
+    task = pool.spawn(int)
+    assert begun.wait(PATIENCE)
+    task.kill(ValueError())
+    assert isinstance(task.exception, ValueError)
+    assert pool.spawn(int).get(timeout=PATIENCE) == 0
+
+
+def test_a_broken_pool_stays_broken_when_another_thread_is_initialized_later() -> None:
+    first_waits, second_failed = threading.Event(), threading.Event()
+
+    def initialize() -> None:
+        if first_waits.is_set():
+            raise ZeroDivisionError
+        first_waits.set()
+        assert second_failed.wait(PATIENCE)
+
+    pool = gilpool.Pool(2, initializer=initialize)
+    first = pool.spawn(int)
+    assert first_waits.wait(PATIENCE)
+    second = pool.spawn(int)
+    second.join()
+    second_failed.set()
+    first.join()
+    assert isinstance(second.exception, ZeroDivisionError)
+    with pytest.raises(RuntimeError, match=r"the initializer of .* failed"):
+        pool.spawn(int)
+
+
+def test_a_pool_may_be_dropped_while_its_initializer_runs() -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    def initialize() -> None:
+        begun.set()
+        assert go.wait(PATIENCE)
+
+    pool = gilpool.Pool(1, initializer=initialize)
+    task = pool.spawn(int)
+    assert begun.wait(PATIENCE)
+    pool.discard(task)
+    ended = weakref.ref(pool)
+    del pool
+    assert ended() is not None
+    go.set()
+    assert task.get(timeout=PATIENCE) == 0
+    wait_until(lambda: ended() is None)
+
+
+def test_a_task_that_needs_an_initialized_thread_is_not_discarded_before_it_begins() -> None:
+    local = threading.local()
+    pool = gilpool.Pool(1, initializer=lambda: setattr(local, "ready", True))
+    with gil_kept():
+        task = pool.spawn(lambda: local.ready)
+        pool.discard(task)
+        assert task in pool
+    assert task.get(timeout=PATIENCE)
+
+
 def test_queued_tasks_of_a_pool_that_breaks_fail_with_a_clear_error() -> None:
     pool = gilpool.Pool(initializer=fail, initargs=(ZeroDivisionError(),))
     with gil_kept():
