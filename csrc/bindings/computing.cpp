@@ -175,7 +175,7 @@ bool some_runner_wants_gil(std::uint64_t term) {
 bool is_of_listed_runner(const PyThreadState* state) {
     return std::ranges::any_of(slots(), [state](const auto& slot) {
         const Runner* const runner = slot.load(std::memory_order_relaxed);
-        return runner != nullptr && runner->state == state;
+        return runner != nullptr && runner->state.load(std::memory_order_relaxed) == state;
     });
 }
 

@@ -41,6 +41,7 @@ Runner* own_runner() {
 
 void give_back_runner() {
     if (t_runner != nullptr) {
+        t_runner->state = nullptr;  // which may be another thread's soon
         t_runner->next_free = g_free;
         g_free = t_runner;
         t_runner = nullptr;

@@ -50,8 +50,8 @@ class BoundaryClock {
 };
 
 struct Runner {
-    PyThreadState* state = nullptr;      ///< of the worker; set while it holds the GIL
-    std::atomic<clockid_t> cpu_clock{};  ///< of the thread, like the next
+    std::atomic<PyThreadState*> state{nullptr};  ///< of the worker; written under the GIL
+    std::atomic<clockid_t> cpu_clock{};          ///< of the thread, like the next
     std::atomic<int> native_id{0};
     /// Number of the task it runs, 0 between tasks. Written by the worker under the GIL.
     std::atomic<std::uint64_t> task{0};

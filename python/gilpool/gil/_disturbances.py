@@ -5,19 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
 from contextlib import suppress
 
-from gilpool import _core
 from gilpool.gil._report import count
 
 _TIMERS = ("ITIMER_REAL", "ITIMER_VIRTUAL", "ITIMER_PROF")
 
 
 def other_threads() -> int:
-    """How many other Python threads there are, idle workers of ours not counted."""
-    idle = _core.stats()["idle_threads"]
-    return max(0, len(threading.enumerate()) - 1 - idle)
+    """How many other threads are inside Python code or a call from it; idle workers are not."""
+    return len(sys._current_frames()) - 1
 
 
 def disturbances() -> list[str]:
