@@ -6,7 +6,9 @@
 #include "bindings/bulk_outcomes.hpp"
 #include "bindings/pool_type.hpp"
 #include "bindings/scheduler.hpp"
+#include "bindings/silent_drop.hpp"
 #include "bindings/task_type.hpp"
+#include "bindings/wakeups.hpp"
 
 namespace gilpool::bindings {
 
@@ -106,10 +108,18 @@ void lose_next_item(PoolObject* pool, Bulk* bulk) {
     Py_DECREF(as_object(pool));
 }
 
-/// True if to drop a reference to it runs no code of anybody's.
-bool goes_silently(PyObject* item) {
-    return Py_REFCNT(item) > 1 || PyLong_CheckExact(item) || PyFloat_CheckExact(item) ||
-           PyUnicode_CheckExact(item) || PyBytes_CheckExact(item);
+/// Gives up what an unknown item's Task had, and the Task if it is not to serve the next item.
+/// Takes the references.
+void let_go(Bulk* bulk, TaskObject* task, PyObject* item, PyObject* unwanted, PoolObject* pool) {
+    if (bulk->upcoming == nullptr && (bulk->next < bulk->count || bulk->open)) {
+        bulk->upcoming = task;
+    } else {
+        Py_DECREF(as_object(task));
+    }
+    Py_DECREF(item);
+    Py_XDECREF(unwanted);
+    Py_DECREF(as_object(pool));
+    release(bulk);
 }
 
 }  // namespace
@@ -245,16 +255,13 @@ void end_unknown_item(TaskObject* task, PyObject* value) {
     PyObject* const unwanted = bulk->results == nullptr ? value : nullptr;
     note_end(bulk, task->index, as_outcome(value));
     task_left_pool(pool);
-    // From here on destructors may run any code.
-    if (bulk->upcoming == nullptr && (bulk->next < bulk->count || bulk->open)) {
-        bulk->upcoming = task;
+    if (goes_silently(item) && goes_silently(unwanted) && Py_REFCNT(pool) > 1 &&
+        bulk->references > 1) {
+        let_go(bulk, task, item, unwanted, pool);
     } else {
-        Py_DECREF(as_object(task));
+        const PromptWakeups prompt;
+        let_go(bulk, task, item, unwanted, pool);
     }
-    Py_DECREF(item);
-    Py_XDECREF(unwanted);
-    Py_DECREF(as_object(pool));
-    release(bulk);
 }
 
 void end_known_item(TaskObject* task) {

@@ -155,6 +155,8 @@ void serve(void* context) {
         WorkerThreadState::detach();
         wake_collected();  // with the GIL free: who is woken wants it
     }
+    // A spare that has resigned may have been relied upon: what was queued may have been cancelled.
+    wake_collected();
     t_serving = false;
 }
 

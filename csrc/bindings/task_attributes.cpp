@@ -13,8 +13,11 @@ PyObject* get_value(PyObject* self, void*) {
 
 PyObject* get_exception(PyObject* self, void*) {
     PyObject* const exception = as_task(self)->exception;
+    if (exception == nullptr) {
+        Py_RETURN_NONE;  // one that comes later has not been seen
+    }
     as_task(self)->exception_seen = true;
-    return Py_NewRef(exception != nullptr ? exception : Py_None);
+    return Py_NewRef(exception);
 }
 
 PyObject* get_exc_info(PyObject* self, void*) {
@@ -54,7 +57,13 @@ int set_name(PyObject* self, PyObject* value, void*) {
 
 PyObject* get_args(PyObject* self, void*) {
     const TaskObject* const task = as_task(self);
-    PyObject* const args = PyTuple_New(task->positional);
+    PyObject* args = PyTuple_New(task->positional);
+    // Up to CPython 3.11 making the tuple may run the collector, and with it any code: the task may
+    // have ended meanwhile, and has no arguments any more.
+    while (args != nullptr && PyTuple_GET_SIZE(args) != task->positional) {
+        Py_DECREF(args);
+        args = PyTuple_New(task->positional);
+    }
     for (Py_ssize_t i = 0; args != nullptr && i < task->positional; ++i) {
         PyTuple_SET_ITEM(args, i, Py_NewRef(task->arguments[i]));
     }

@@ -15,6 +15,7 @@ PyObject* g_run_links_function = nullptr;
 bool applies(LinkKind kind, const TaskObject* task) {
     switch (kind) {
         case LinkKind::always:
+        case LinkKind::raw:
             return true;
         case LinkKind::on_value:
             return task->exception == nullptr;
@@ -26,6 +27,16 @@ bool applies(LinkKind kind, const TaskObject* task) {
 
 LinkKind kind_of(PyObject* link) {
     return static_cast<LinkKind>(PyLong_AsLong(PyTuple_GET_ITEM(link, 0)));
+}
+
+/// Where a new link of this kind belongs.
+Py_ssize_t place_of(LinkKind kind, PyObject* links) {
+    Py_ssize_t place = PyList_GET_SIZE(links);
+    while (kind == LinkKind::raw && place > 0 &&
+           kind_of(PyList_GET_ITEM(links, place - 1)) != LinkKind::raw) {
+        --place;
+    }
+    return place;
 }
 
 /// Links may add and remove links, so each round takes the first one that is there.
@@ -79,13 +90,19 @@ bool add_link(TaskObject* task, PyObject* callback, LinkKind kind) {
                      Py_TYPE(callback)->tp_name);
         return false;
     }
-    if (task->links == nullptr && (task->links = PyList_New(0)) == nullptr) {
-        return false;
-    }
+    // Both before a look at the task: up to CPython 3.11 making them may run the collector, and
+    // with it any code, which links, or ends the task.
     PyObject* const link = Py_BuildValue("(iO)", static_cast<int>(kind), callback);
-    const bool added = link != nullptr && PyList_Append(task->links, link) == 0;
+    PyObject* const list = link != nullptr ? PyList_New(0) : nullptr;
+    bool added = list != nullptr;
+    if (added && task->links == nullptr) {
+        task->links = Py_NewRef(list);
+    }
+    added = added && PyList_Insert(task->links, place_of(kind, task->links), link) == 0;
+    Py_XDECREF(list);
     Py_XDECREF(link);
-    if (added && task->state == TaskState::done && PyList_GET_SIZE(task->links) == 1) {
+    if (added && task->state == TaskState::done && task->links != nullptr &&
+        PyList_GET_SIZE(task->links) == 1) {
         call_links_on_a_worker(task);
     }
     return added;

@@ -1,9 +1,10 @@
 // bindings/task_links.hpp: callbacks that are called once a task is done. GIL held.
 //
-// Order is the order of linking. The worker that ran the task calls them, after it has woken the
-// waiters; a task that ends elsewhere (killed before it ran) or is linked when done already has
-// them called on a worker of the pool's own. A callback that raises is reported through
-// sys.unraisablehook, the others run.
+// Order is the order of linking, but for raw links, by which waits learn of the end: they come
+// first, so that nobody waits for other callbacks. The worker that ran the task calls them, after
+// it has woken the waiters; a task that ends elsewhere (killed before it ran) or is linked when
+// done already has them called on a worker of the pool's own. A callback that raises is reported
+// through sys.unraisablehook, the others run.
 #pragma once
 
 #include <Python.h>
@@ -13,7 +14,7 @@ namespace gilpool::bindings {
 struct TaskObject;
 
 /// When a link's callback is called.
-enum class LinkKind : int { always, on_value, on_exception };
+enum class LinkKind : int { always, on_value, on_exception, raw };
 
 /// Adds a link; false with an exception set on failure.
 bool add_link(TaskObject* task, PyObject* callback, LinkKind kind);

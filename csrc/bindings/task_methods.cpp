@@ -251,9 +251,10 @@ PyDoc_STRVAR(
 PyDoc_STRVAR(
     rawlink_doc,
     "rawlink($self, callback, /)\n--\n\n"
-    "The same as link: what gilpool's own wait functions ask of whatever they wait for.\n\n"
-    "gevent's wait and joinall cannot take a Task: their callbacks must run in a hub, links run\n"
-    "on a worker. A greenlet waits with gevent.get_hub().threadpool.apply(task.get).");
+    "Like link, but called before what link and its like have linked: keep it short.\n\n"
+    "It is what gilpool's own wait functions ask of whatever they wait for. gevent's wait and\n"
+    "joinall cannot take a Task: their callbacks must run in a hub, links run on a worker. A\n"
+    "greenlet waits with gevent.get_hub().threadpool.apply(task.get).");
 PyDoc_STRVAR(unlink_doc,
              "unlink($self, callback, /)\n--\n\n"
              "Remove the first link with a callback equal to this one; nothing if there is none.");
@@ -273,7 +274,7 @@ PyMethodDef task_methods[] = {
     {"link", link<LinkKind::always>, METH_O, link_doc},
     {"link_value", link<LinkKind::on_value>, METH_O, link_value_doc},
     {"link_exception", link<LinkKind::on_exception>, METH_O, link_exception_doc},
-    {"rawlink", link<LinkKind::always>, METH_O, rawlink_doc},
+    {"rawlink", link<LinkKind::raw>, METH_O, rawlink_doc},
     {"unlink", unlink, METH_O, unlink_doc},
     {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, "Task[T]: a task that returns T."},
     {nullptr, nullptr, 0, nullptr}};

@@ -1,7 +1,6 @@
 // bindings/task_run.cpp: the call, its context, its outcome.
 #include "bindings/task_run.hpp"
 
-#include <new>
 #include <utility>
 
 #include "bindings/admission.hpp"
@@ -12,11 +11,13 @@
 #include "bindings/native_work.hpp"
 #include "bindings/pool_type.hpp"
 #include "bindings/scheduler.hpp"
+#include "bindings/silent_drop.hpp"
 #include "bindings/task_kill.hpp"
 #include "bindings/task_links.hpp"
 #include "bindings/task_type.hpp"
 #include "bindings/trace.hpp"
 #include "bindings/trace_native.hpp"
+#include "bindings/wakeups.hpp"
 #include "bindings/worker_threads.hpp"
 
 namespace gilpool::bindings {
@@ -44,6 +45,32 @@ void show_to_collector(TaskObject* task) {
     }
 }
 
+/// True if let_go() runs no code of anybody's.
+bool ends_silently(const TaskObject* task, const PoolObject* pool) {
+    if (task->links != nullptr || task->context != nullptr || Py_REFCNT(pool) == 1) {
+        return false;
+    }
+    for (std::int32_t i = 0; i < task->positional + task->keywords; ++i) {
+        if (!goes_silently(task->arguments[i])) {
+            return false;
+        }
+    }
+    const bool is_kept = Py_REFCNT(task) > 1;
+    return goes_silently(task->function) &&
+           (is_kept || (Py_TYPE(task) == task_type && task->weakrefs == nullptr &&
+                        task->exception == nullptr && goes_silently(task->value)));
+}
+
+/// Gives up everything but the result, and calls the links. Takes the references.
+void let_go(TaskObject* task, PoolObject* pool) {
+    drop_call(task);
+    if (task->links != nullptr) {
+        run_links(task, pool->daemon);
+    }
+    Py_DECREF(as_object(pool));
+    Py_DECREF(as_object(task));
+}
+
 /// Stores how the task ended, wakes who waits for it and gives up everything but the result.
 /// Takes the reference to the task, and those to value or exception.
 void finish_task(TaskObject* task, PyObject* value, PyObject* exception) {
@@ -60,12 +87,12 @@ void finish_task(TaskObject* task, PyObject* value, PyObject* exception) {
     if (task->bulk != nullptr) {
         end_known_item(task);
     }
-    drop_call(task);
-    if (task->links != nullptr) {
-        run_links(task, pool->daemon);
+    if (ends_silently(task, pool)) {
+        let_go(task, pool);
+    } else {
+        const PromptWakeups prompt;
+        let_go(task, pool);
     }
-    Py_DECREF(as_object(pool));
-    Py_DECREF(as_object(task));
 }
 
 /// A TaskExit is how a task is asked to end, so it counts as success with the exception as value.
@@ -173,17 +200,18 @@ int run_task(TaskObject* task, const Runner* runner, int most) {
     Own& own = t_own;
     Stretch stretch{own, runner, most};
     task->state = TaskState::running;
-    task->thread = runner->state->thread_id;
+    task->thread = runner->state.load(std::memory_order_relaxed)->thread_id;
     own.current_task = task;
     trace_task_begins(task);
     PyObject* value =
         task->times != nullptr ? call_measured(task, stretch) : initialize_and_call(task, stretch);
     PyObject* exception = value == nullptr ? take_raised_exception() : nullptr;
     own.current_task = nullptr;
-    unlink_running(task);
     while (task->kill_with != nullptr) {  // settling runs destructors, which let another kill in
         settle_kill(task, &value, &exception);
     }
+    // From here to the task's end no code of the user's runs, which could discard it.
+    unlink_running(task);
     trace_task_ends(task, exception);
     if (exception != nullptr) {
         finish_task_with_exception(task, exception);
@@ -229,8 +257,6 @@ void end_native_task(TaskObject* task, PyObject* value) {
 }
 
 void fail_inherited_task(TaskObject* task) {
-    // Waiters and their stacks belong to threads that do not exist in the child.
-    new (&task->waiters) core::WaitList;
     PyObject* const error = PyObject_CallFunction(
         PyExc_RuntimeError, "s", "the process forked: this task belongs to the parent process");
     if (error == nullptr) {

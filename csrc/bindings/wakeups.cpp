@@ -4,6 +4,7 @@
 #include <mutex>
 #include <new>
 #include <thread>
+#include <utility>
 
 #include "bindings/spinning.hpp"
 #include "bindings/task_type.hpp"
@@ -120,6 +121,16 @@ void PatientWaiter::leave() noexcept {
 
 void collect_wakeups(bool collect) {
     t_collects = collect;
+}
+
+PromptWakeups::PromptWakeups() noexcept : collected_(std::exchange(t_collects, false)) {
+    if (collected_) {
+        wake_collected();
+    }
+}
+
+PromptWakeups::~PromptWakeups() {
+    t_collects = collected_;
 }
 
 void wake_collected() noexcept {

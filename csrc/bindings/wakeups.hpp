@@ -8,7 +8,8 @@
 // the oldest is kOldestWakeup old, or before it runs a task with nothing queued behind it.
 //
 // Invariant: while wake-ups are collected, their collector is on its way to wake_collected()
-// without running foreign code, or more is queued and a spare is on its way which does it.
+// without running foreign code (for which it wakes first: PromptWakeups), or more is queued and a
+// spare is on its way which does it.
 #pragma once
 
 #include <atomic>
@@ -75,6 +76,20 @@ void collect_wakeups(bool collect);
 
 /// Wakes whom anybody has collected.
 void wake_collected() noexcept;
+
+/// For a scope in which a thread that collects runs foreign code (a callback, a destructor): wakes
+/// whom it has collected, and then at once, for there is no telling how long that takes, nor
+/// whether it waits for the very thread that is to be woken.
+class PromptWakeups {
+  public:
+    PromptWakeups() noexcept;
+    ~PromptWakeups();
+    PromptWakeups(const PromptWakeups&) = delete;
+    PromptWakeups& operator=(const PromptWakeups&) = delete;
+
+  private:
+    bool collected_;
+};
 
 /// True if the oldest collected wake-up should not wait any longer.
 bool wakeups_are_overdue(core::TimePoint now) noexcept;

@@ -1,6 +1,7 @@
 """What several tests of tasks and pools need: tasks that stay running, or stay queued."""
 
 import contextlib
+import gc
 import sys
 import threading
 import time
@@ -66,6 +67,28 @@ def compute_alone(seconds: float) -> None:
     end = time.thread_time() + seconds
     while time.thread_time() < end:
         pass
+
+
+@contextlib.contextmanager
+def amid_allocations(function: Callable[[], object]) -> Iterator[None]:
+    """In this block `function` is called, once, when the collector first runs, which up to CPython
+    3.11 it does at nearly every allocation of a container."""
+    due = [function]
+
+    def collected(phase: str, _: object) -> None:
+        if phase == "start" and due:
+            due.pop()()
+
+    usual = gc.get_threshold()
+    kept = [[] for _ in range(1000)]  # type: ignore[var-annotated]  # for there to be a cause
+    gc.callbacks.append(collected)
+    gc.set_threshold(1)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*usual)
+        gc.callbacks.remove(collected)
+        del kept
 
 
 def settle() -> None:

@@ -318,6 +318,7 @@ def test_unseen_errors_of_tasks_that_live_to_the_end_are_reported_once(run_scrip
         cycle.append(cycle)
         many = gilpool.Pool().spawn_many(fail, ["bulk"])
         fine = gilpool.spawn(int)
+        tasks["seen"].join()
         tasks["seen"].exception
 
         def outlive():

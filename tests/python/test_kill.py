@@ -5,12 +5,13 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
 
 import gilpool
-from _tools import PATIENCE, Held, fail, gil_kept, settle
+from _tools import PATIENCE, Held, fail, gil_kept, settle, wait_until
 from conftest import Script
 
 
@@ -495,3 +496,26 @@ def test_the_interpreter_is_as_before_when_a_kill_came_too_late_to_be_raised(
     """)
 
     assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_a_task_discarded_while_its_kill_is_settled_takes_nobody_with_it() -> None:
+    """The destructor of its result runs after its call has ended and before it counts as ended."""
+
+    class Result:
+        def __del__(self) -> None:
+            pool.discard(task)
+
+    pool = gilpool.Pool()
+    queue: SimpleQueue[Result] = SimpleQueue()
+    with Held(pool, count=2) as held:
+        task = pool.spawn(queue.get)
+        wait_until(lambda: pool.stats()["running"] == 3)
+        task.kill(block=False)
+        queue.put(Result())
+        task.join()
+        wait_until(lambda: len(pool) == 2)
+        assert set(pool) == set(held.tasks)
+        assert pool.stats()["running"] == 2
+        pool.discard(held.tasks[0])
+        assert list(pool) == held.tasks[1:]
+    assert pool.join(PATIENCE)

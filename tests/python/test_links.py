@@ -1,13 +1,16 @@
 """Links: called once each, in order, on a worker, whatever happens to the others."""
 
+import asyncio
+import gc
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 import gilpool
-from _tools import PATIENCE, Held, fail, gil_kept, settle
+from _tools import PATIENCE, Held, amid_allocations, fail, gil_kept, settle, wait_until
 
 KINDS = ["link", "rawlink", "link_value", "link_exception"]
 
@@ -48,13 +51,26 @@ def test_callbacks_run_in_the_order_of_linking() -> None:
     order: list[int] = []
     task = gilpool.Task(int)
     for number in range(100):
-        link = task.link_value if number % 2 else task.rawlink
+        link = task.link_value if number % 2 else task.link
         link(lambda _, number=number: order.append(number))  # type: ignore[misc]
     task.start()
     task.join()
     settle()
 
     assert order == list(range(100))
+
+
+def test_raw_links_come_first() -> None:
+    order: list[int] = []
+    task = gilpool.Task(int)
+    for number in range(10):
+        link = task.link if number % 2 else task.rawlink
+        link(lambda _, number=number: order.append(number))  # type: ignore[misc]
+    task.start()
+    task.join()
+    settle()
+
+    assert order == [0, 2, 4, 6, 8, 1, 3, 5, 7, 9]
 
 
 def test_links_of_a_done_task_are_called_later_in_the_order_of_linking() -> None:
@@ -207,3 +223,129 @@ def test_another_tasks_method_may_be_the_callback() -> None:
 
     assert second.get() == 0
     assert isinstance(third.get(), gilpool.TaskExit)
+
+
+# --- nobody waits for a callback ----------------------------------------------------------------
+
+
+def wait_by_awaiting(task: "gilpool.Task[Any]") -> None:
+    async def wait() -> None:
+        await task
+
+    asyncio.run(wait())
+
+
+def wait_in_a_group(task: "gilpool.Task[Any]") -> None:
+    group = gilpool.Group()
+    group.add(task)
+    group.join()
+
+
+WAITS: dict[str, Callable[["gilpool.Task[Any]"], object]] = {
+    "get": lambda task: task.get(),
+    "join": lambda task: task.join(),
+    "kill": lambda task: task.kill(),
+    "joinall": lambda task: gilpool.joinall([task]),
+    "iwait": lambda task: list(gilpool.iwait([task])),
+    "await": wait_by_awaiting,
+    "group": wait_in_a_group,
+}
+
+
+@pytest.mark.parametrize("how", WAITS)
+def test_a_callback_may_wait_for_whoever_waits_for_the_task(how: str) -> None:
+    """Who waits for a task learns of its end before any callback is called."""
+    waited = threading.Event()
+    in_time: list[bool] = []
+    with gil_kept():
+        task = gilpool.spawn(gilpool.sleep if how == "kill" else time.sleep, 0.01)
+        task.link(lambda _: in_time.append(waited.wait(PATIENCE)))
+    WAITS[how](task)
+    waited.set()
+    settle()
+
+    assert in_time == [True]
+
+
+@pytest.mark.parametrize("whose", ["argument", "result", "function"])
+def test_a_destructor_may_wait_for_whoever_waits_for_the_task(whose: str) -> None:
+    waited = threading.Event()
+    in_time: list[bool] = []
+
+    class Slow:
+        def __call__(self, *_: object) -> "Slow | None":
+            return Slow() if whose == "result" else None
+
+        def __del__(self) -> None:
+            in_time.append(waited.wait(PATIENCE))
+
+    pool = gilpool.Pool()
+    with gil_kept():
+        if whose == "argument":
+            pool.spawn(int.__instancecheck__, Slow())
+        elif whose == "function":
+            pool.spawn(Slow())
+        else:
+            pool.spawn(Slow)
+    pool.join()
+    waited.set()
+    wait_until(lambda: in_time)
+
+    assert in_time == [True]
+
+
+def test_a_destructor_of_an_item_may_wait_for_the_mapper() -> None:
+    mapped = threading.Event()
+    in_time: list[bool] = []
+
+    class Slow:
+        def __del__(self) -> None:
+            in_time.append(mapped.wait(PATIENCE))
+
+    def items() -> Iterator[Slow]:
+        yield Slow()
+
+    assert gilpool.Pool(1).map(bool, items()) == [True]
+    mapped.set()
+    wait_until(lambda: in_time)
+
+    assert in_time == [True]
+
+
+def test_who_is_freed_by_a_callback_need_not_wait_for_its_end() -> None:
+    """The task that the callback kills had not begun: it ends there and then."""
+    waited = threading.Event()
+    in_time: list[bool] = []
+    other = gilpool.spawn_later(1000, int)
+
+    def kill_the_other(_: object) -> None:
+        other.kill(block=False)
+        in_time.append(waited.wait(PATIENCE))
+
+    with gil_kept():
+        gilpool.spawn(time.sleep, 0.01).link(kill_the_other)
+    assert isinstance(other.get(), gilpool.TaskExit)
+    waited.set()
+    settle()
+
+    assert in_time == [True]
+
+
+def test_a_link_made_amid_another_is_not_lost() -> None:
+    called: list[str] = []
+    task = gilpool.Task(int)
+    link = task.link
+
+    def inner(_: object) -> None:
+        called.append("inner")
+
+    def outer(_: object) -> None:
+        called.append("outer")
+
+    with amid_allocations(lambda: link(inner)):
+        link(outer)
+        gc.collect()  # if it had no reason to before
+    task.start()
+    settle()
+
+    assert sorted(called) == ["inner", "outer"]

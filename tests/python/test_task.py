@@ -12,10 +12,7 @@ from typing import Any
 import pytest
 
 import gilpool
-
-
-def fail(error: BaseException) -> None:
-    raise error
+from _tools import amid_allocations, fail, settle
 
 
 class Blocked:
@@ -259,6 +256,27 @@ def test_unseen_exception_is_reported_when_the_task_is_dropped(
 
     assert [arguments.exc_value for arguments in reported] == [error]
     reported.clear()
+
+
+def test_asking_before_there_is_one_is_not_seeing_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    reported: list[Any] = []
+    monkeypatch.setattr(threading, "excepthook", reported.append)
+    error = KeyError("nobody asks")
+    task = gilpool.Task(fail, error)
+    assert task.exception is None
+    task.start()
+    settle()
+    del task
+    assert [arguments.exc_value for arguments in reported] == [error]
+    reported.clear()
+
+
+def test_arguments_asked_for_while_the_task_ends() -> None:
+    arguments = list(range(50))  # more than a tuple's memory is kept in store for
+    task = gilpool.Task(print, *arguments)
+    with amid_allocations(lambda: task.kill(block=False)):
+        seen = task.args
+    assert list(seen) in ([], arguments)  # not a tuple whose items nobody has set
 
 
 def test_seen_exception_is_not_reported(monkeypatch: pytest.MonkeyPatch) -> None:
