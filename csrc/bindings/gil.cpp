@@ -11,6 +11,7 @@
 #include "bindings/trace.hpp"
 #include "bindings/visitors.hpp"
 #include "bindings/worker_threads.hpp"
+#include "core/native_thread.hpp"
 
 namespace gilpool::bindings {
 
@@ -33,6 +34,7 @@ void WorkerThreadState::attach() {
         t_kept.token = PyGILState_Ensure();
         t_kept.state = PyThreadState_Get();
         mark_as_worker();
+        core::open_signals();
         register_worker_thread();
         trace_instant(TraceInstant::worker_started);
         return;

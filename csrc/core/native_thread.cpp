@@ -14,6 +14,14 @@
 
 namespace gilpool::core {
 
+namespace {
+struct HandedOn {
+    sigset_t signals{};
+    bool is_due = false;  // kept, and not open yet
+};
+thread_local HandedOn handed_on;
+}  // namespace
+
 #if defined(__linux__)
 namespace {
 /// The kernel lets go of a thread some microseconds after the join, if that thread gets the CPU:
@@ -35,6 +43,21 @@ SignalsBlocked::SignalsBlocked() noexcept {
 
 SignalsBlocked::~SignalsBlocked() {
     pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+}
+
+const sigset_t& SignalsBlocked::signals_to_hand_on() const noexcept {
+    return handed_on.is_due ? handed_on.signals : before_;
+}
+
+void keep_handed_on(const sigset_t& signals) noexcept {
+    handed_on = {.signals = signals, .is_due = true};
+}
+
+void open_signals() noexcept {
+    if (handed_on.is_due) {
+        handed_on.is_due = false;
+        pthread_sigmask(SIG_SETMASK, &handed_on.signals, nullptr);
+    }
 }
 
 long kernel_id() noexcept {

@@ -18,9 +18,21 @@ class SignalsBlocked {
     SignalsBlocked(const SignalsBlocked&) = delete;
     SignalsBlocked& operator=(const SignalsBlocked&) = delete;
 
+    /// signals_to_hand_on() returns the mask that the calling thread had before; of a thread that
+    /// was created so, and keeps all blocked, the one that its creator handed on.
+    const sigset_t& signals_to_hand_on() const noexcept;
+
   private:
     sigset_t before_;
 };
+
+/// keep_handed_on() notes, on a thread that begins, the mask that its creator has handed on.
+void keep_handed_on(const sigset_t& signals) noexcept;
+
+/// open_signals() gives the calling thread that mask, once: for when it begins to run code of the
+/// user's, which is to find what a thread of its own would find. Above all, a process that is
+/// started with all signals blocked cannot be ended by any of them, nor by Ctrl-C.
+void open_signals() noexcept;
 
 /// kernel_id() returns what the kernel calls the calling thread; 0 where that is of no use.
 long kernel_id() noexcept;

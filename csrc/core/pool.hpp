@@ -47,8 +47,9 @@ struct PoolOptions {
                          void*) = &pthread_create;
 };
 
-/// Workers are plain pthreads with all signals blocked. None exists until the first job; the one
-/// that parked last is woken first; one that was idle for `idle_timeout` ends.
+/// Workers are plain pthreads with all signals blocked, until a job calls open_signals(). None
+/// exists until the first job; the one that parked last is woken first; one that was idle for
+/// `idle_timeout` ends.
 ///
 /// Growth: a blocking job needs a thread of its own, cpu jobs need somebody on the way while a
 /// token is free. "On the way" counts threads that are being created, woken or searching, and is

@@ -52,6 +52,7 @@ void Pool::Impl::create_worker(bool amid_all_pools) {
         pthread_t handle;
         {
             const SignalsBlocked blocked;
+            worker->signals = blocked.signals_to_hand_on();
             error = options_.create_thread(&handle, &attributes, &Impl::worker_main, worker);
         }
         pthread_attr_destroy(&attributes);

@@ -4,6 +4,7 @@
 
 #include <mutex>
 
+#include "core/native_thread.hpp"
 #include "core/pool_impl.hpp"
 #include "core/spin.hpp"
 
@@ -46,6 +47,7 @@ void Pool::Impl::set_end_of_thread(Worker* worker) noexcept {
 bool Pool::Impl::begin(Worker& me) {
     set_end_of_thread(&me);
     Worker::set_current(&me);
+    keep_handed_on(me.signals);
 #if defined(__linux__)
     pthread_setname_np(pthread_self(), options_.name);
 #endif

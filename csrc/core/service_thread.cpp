@@ -27,6 +27,7 @@ bool ServiceThread::start(const char* name, Function function, void* context) no
     ::pthread_attr_setstacksize(&attributes, std::max<std::size_t>(kStackSize, PTHREAD_STACK_MIN));
     {
         const SignalsBlocked blocked;
+        signals_ = blocked.signals_to_hand_on();
         joinable_ = ::pthread_create(&thread_, &attributes, &ServiceThread::enter, this) == 0;
     }
     ::pthread_attr_destroy(&attributes);
@@ -52,6 +53,7 @@ void ServiceThread::join() noexcept {
 void* ServiceThread::enter(void* self) noexcept {
     auto& thread = *static_cast<ServiceThread*>(self);
     thread.id_ = kernel_id();
+    keep_handed_on(thread.signals_);
     thread.function_(thread.context_);
     return nullptr;
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <signal.h>
 
 namespace gilpool::core {
 
@@ -29,6 +30,7 @@ class ServiceThread {
     Function function_ = nullptr;
     void* context_ = nullptr;
     pthread_t thread_{};
+    sigset_t signals_{};  ///< for threads that this one makes
     /// The kernel's id; written by the thread as it begins, read by others once they have joined
     /// it.
     long id_ = 0;

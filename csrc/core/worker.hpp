@@ -3,6 +3,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <signal.h>
 
 #include <cstdint>
 
@@ -48,6 +49,7 @@ struct Worker {
     /// Pool's lock: `handle` is valid.
     bool started = false;
     pthread_t handle{};
+    sigset_t signals{};   // of its creator; see open_signals()
     long id = 0;          // the kernel's; set when it leaves
     bool joined = false;  // it has left, and `handle` is no longer valid
 

@@ -15,6 +15,7 @@
 
 #include "core/blocking_region.hpp"
 #include "core/latch.hpp"
+#include "core/native_thread.hpp"
 #include "support/eventually.hpp"
 #include "support/gate.hpp"
 
@@ -252,6 +253,56 @@ TEST(Pool, WorkersBlockAllSignalsButFaults) {
     sigset_t mine;
     pthread_sigmask(SIG_SETMASK, nullptr, &mine);
     EXPECT_EQ(sigismember(&mine, SIGINT), 0);
+}
+
+sigset_t mask_of_this_thread() {
+    sigset_t mask;
+    pthread_sigmask(SIG_SETMASK, nullptr, &mask);
+    return mask;
+}
+
+/// Opens its signals and notes what is blocked then.
+struct Opener {
+    static void run(void* context) {
+        auto& me = *static_cast<Opener*>(context);
+        open_signals();
+        me.mask = mask_of_this_thread();
+        me.done.count_down();
+    }
+    sigset_t mask{};
+    Latch done{1};
+};
+
+// A worker that a worker has made gets the mask of the thread at the beginning of the chain.
+TEST(Pool, AWorkerCanOpenTheSignalsThatItsCreatorHadOpen) {
+    sigset_t handed_on;
+    sigemptyset(&handed_on);
+    sigaddset(&handed_on, SIGUSR1);
+    sigset_t before;
+    pthread_sigmask(SIG_SETMASK, &handed_on, &before);
+    struct Chain {
+        Pool& pool;
+        Opener first, second;
+    };
+    {
+        Pool pool(small());
+        Chain chain{pool, {}, {}};
+        pool.post(
+            [](void* context) {
+                auto& me = *static_cast<Chain*>(context);
+                me.pool.post(&Opener::run, &me.second, Lane::blocking);  // signals still blocked
+                me.second.done.wait();
+                Opener::run(&me.first);
+            },
+            &chain, Lane::blocking);
+        chain.first.done.wait();
+        for (const sigset_t& mask : {chain.first.mask, chain.second.mask}) {
+            EXPECT_EQ(sigismember(&mask, SIGUSR1), 1);
+            EXPECT_EQ(sigismember(&mask, SIGTERM), 0);
+            EXPECT_EQ(sigismember(&mask, SIGINT), 0);
+        }
+    }
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 TEST(Pool, CallsTheExitHookOnEveryWorkerThatEnds) {

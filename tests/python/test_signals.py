@@ -1,7 +1,12 @@
 """Ctrl-C ends every wait of ours in the main thread within 50 ms, and a second one works too."""
 
+import signal
+import subprocess
+
 import pytest
 
+import gilpool
+from _tools import PATIENCE
 from conftest import Script
 
 INTERRUPT = """
@@ -141,3 +146,39 @@ def test_ctrl_c_at_the_end_of_a_with_block_stops_what_runs_there(
     """)
 
     assert (result.returncode, result.stderr) == (0, "")
+
+
+# --- what tasks, and what they start, see of signals ---------------------------------------------
+
+MASKS = """
+    import _thread, signal, subprocess, sys, threading
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})  # as who wants to sigwait() does
+    import gilpool
+
+    def mask():
+        return signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+    here = mask()
+    assert here == {signal.SIGUSR1}, here
+    first = gilpool.spawn(mask).get()  # a thread that this one has made
+    # One made by the reactor, or by a worker, beside others that are busy.
+    pool = gilpool.Pool()
+    go = threading.Event()
+    later = [gilpool.spawn_later(0.01, lambda: (go.wait(), mask())[1]) for _ in range(8)]
+    gilpool.spawn(gilpool.sleep_nogil, 20).get()
+    nested = pool.spawn(lambda: [gilpool.spawn(mask) for _ in range(3)]).get()
+    go.set()
+    seen = [first] + [task.get() for task in later + nested]
+    assert all(one == here for one in seen), seen
+"""
+
+
+def test_a_task_has_the_signal_mask_of_a_thread_of_the_programs_own(run_script: Script) -> None:
+    done = run_script(MASKS)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_process_that_a_task_has_started_can_be_ended_by_a_signal() -> None:
+    process = gilpool.spawn(subprocess.Popen, ["sleep", "1000"]).get()
+    process.terminate()
+    assert process.wait(PATIENCE) == -signal.SIGTERM
