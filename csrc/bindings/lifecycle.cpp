@@ -11,6 +11,7 @@
 #include "bindings/pool_type.hpp"
 #include "bindings/scheduler.hpp"
 #include "bindings/task_timer.hpp"
+#include "bindings/task_type.hpp"
 #include "bindings/trace.hpp"
 #include "bindings/trace_observer.hpp"
 #include "core/pool.hpp"
@@ -59,6 +60,11 @@ bool cut_short_all_pools() {
 /// finish(): the exit hook.
 PyObject* finish(PyObject*, PyObject*) {
     g_exit_has_begun = true;
+    // In a child that a task forked this is the task's own thread (multiprocessing ends its
+    // children so): who waited for the task here would wait for himself.
+    if (TaskObject* const own = current_task()) {
+        move_task(own, pool_of_the_set_aside());
+    }
     bool ok = cancel_all_timers();
     while (ok) {
         PoolObject* const pool = first_pool_to_wait_for();

@@ -96,22 +96,10 @@ PyObject* pool_discard(PyObject* self, PyObject* argument) {
         Py_RETURN_FALSE;
     }
     TaskObject* const task = as_task(argument);
-    PoolObject* const other = internal_pool();
     if (task->state == TaskState::queued && pool->initializer != nullptr) {
         Py_RETURN_FALSE;
     }
-    if (task->state == TaskState::queued) {
-        unqueue(task);
-        other->queued.push_back(task);
-        schedule(other);
-    } else {
-        pool->running.unlink(task);
-        other->running.push_back(task);
-    }
-    move_lent_slot(task, other);
-    adopt(other, task);
-    return_slot(pool);
-    Py_DECREF(as_object(pool));
+    move_task(task, internal_pool());
     Py_RETURN_TRUE;
 }
 

@@ -150,6 +150,22 @@ void task_left_pool(PoolObject* pool) {
     return_slot(pool);
 }
 
+void move_task(TaskObject* task, PoolObject* other) {
+    PoolObject* const pool = task->pool;
+    if (task->state == TaskState::queued) {
+        unqueue(task);
+        other->queued.push_back(task);
+        schedule(other);
+    } else {
+        pool->running.unlink(task);
+        other->running.push_back(task);
+    }
+    move_lent_slot(task, other);
+    adopt(other, task);
+    return_slot(pool);
+    Py_DECREF(as_object(pool));
+}
+
 void unlink_running(TaskObject* task) {
     task->pool->running.unlink(task);
 }

@@ -17,6 +17,7 @@ namespace {
 
 PoolObject* g_default_pool = nullptr;
 PoolObject* g_internal_pool = nullptr;
+PoolObject* g_set_aside = nullptr;
 
 // --- life ---
 
@@ -85,6 +86,12 @@ int pool_init(PyObject* self, PyObject* args, PyObject* kwargs) {
     }
     bool copies_context = false;
     if (context != nullptr && !copies_context_argument(context, &copies_context)) {
+        return -1;
+    }
+    if (initargs != nullptr && Py_TYPE(initargs)->tp_iter == nullptr &&
+        PySequence_Check(initargs) == 0) {
+        PyErr_Format(PyExc_TypeError, "initargs must be an iterable, not %.200s",
+                     Py_TYPE(initargs)->tp_name);
         return -1;
     }
     PyObject* const initializer_args =
@@ -211,6 +218,10 @@ PoolObject* internal_pool() {
     return g_internal_pool;
 }
 
+PoolObject* pool_of_the_set_aside() {
+    return g_set_aside;
+}
+
 int add_pool_type(PyObject* module) {
     PyObject* const type = PyType_FromModuleAndSpec(module, &pool_spec, nullptr);
     if (type == nullptr || PyModule_AddObjectRef(module, "Pool", type) != 0 ||
@@ -220,7 +231,12 @@ int add_pool_type(PyObject* module) {
     }
     g_pool_type = reinterpret_cast<PyTypeObject*>(type);
     g_internal_pool = as_pool(PyObject_CallNoArgs(type));
-    return g_internal_pool != nullptr ? 0 : -1;
+    g_set_aside = as_pool(PyObject_CallNoArgs(type));
+    if (g_internal_pool == nullptr || g_set_aside == nullptr) {
+        return -1;
+    }
+    g_set_aside->daemon = true;
+    return 0;
 }
 
 }  // namespace gilpool::bindings

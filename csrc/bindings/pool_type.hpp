@@ -85,6 +85,9 @@ PoolObject* default_pool();
 /// A pool that belongs to no user: calls links, accounts for tasks killed before they were started.
 PoolObject* internal_pool();
 
+/// Another one, a daemon: for a task that exit must not wait for.
+PoolObject* pool_of_the_set_aside();
+
 /// The first pool that tracks tasks; others follow by next_active.
 PoolObject* first_active_pool();
 
@@ -143,6 +146,9 @@ void note_unqueued(const TaskObject* task);
 
 /// Bookkeeping of a task that has ended: it has been unlinked from queue or running list already.
 void task_left_pool(PoolObject* pool);
+
+/// Moves a queued or running task to `other`, which then accounts for its end.
+void move_task(TaskObject* task, PoolObject* other);
 
 /// Moves a task that has just ended out of its pool's list of running tasks.
 void unlink_running(TaskObject* task);

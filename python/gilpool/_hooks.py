@@ -46,6 +46,7 @@ def _in_child() -> None:
     """Fail what the parent goes on with, and begin anew."""
     _core._after_fork_in_child()
     maps_under_way.clear()
+    _threads.become_main_thread()
     _forks.begin_anew()
 
 

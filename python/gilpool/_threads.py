@@ -73,6 +73,17 @@ def unregister() -> None:
     threading._active.pop(threading.get_ident(), None)  # type: ignore[attr-defined]
 
 
+def become_main_thread() -> None:
+    """In a forked child: let a worker, if it forked, end the interpreter as a main thread does.
+
+    Up to Python 3.12 the exit asserts that the main thread has a lock that only threads have which
+    threading has started; a multiprocessing child would end with exit code 1.
+    """
+    main = threading.main_thread()
+    if type(main) is threading._DummyThread and getattr(main, "_tstate_lock", main) is None:
+        main._set_tstate_lock()  # type: ignore[attr-defined]
+
+
 def follow_hooks() -> None:
     """Install the functions last given to threading.settrace and threading.setprofile."""
     sys.setprofile(None)  # what is done here is nothing to look at

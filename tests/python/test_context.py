@@ -478,7 +478,7 @@ def test_threads_of_its_own_end_at_exit_and_before_a_fork(run_script: Script) ->
     ("arguments", "error"), [({"initializer": 3}, TypeError), ({"initargs": 3}, TypeError)]
 )
 def test_bad_initializers_are_refused(arguments: Any, error: type[Exception]) -> None:
-    with pytest.raises(error):
+    with pytest.raises(error, match=next(iter(arguments))):
         gilpool.Pool(**arguments)
 
 

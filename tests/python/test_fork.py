@@ -385,6 +385,45 @@ def test_pools_and_groups_are_empty_in_the_child(run_script: Script) -> None:
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_a_task_may_start_processes_and_wait_for_them(run_script: Script, method: str) -> None:
+    """A forked one ends on the thread of the task, as if that were the main thread."""
+    result = run_script(
+        """
+        import gilpool, multiprocessing, sys, warnings
+        from concurrent.futures import ProcessPoolExecutor
+        warnings.simplefilter("ignore", DeprecationWarning)  # a task's thread is not the only one
+
+        def target(code):
+            assert gilpool.spawn(pow, 2, 3).get() == 8
+            gilpool.spawn(print, "ran", flush=True)  # before the end, which waits for it
+            sys.exit(code)
+
+        def start():
+            process = context.Process(target=target, args=(3,))
+            process.start()
+            process.join()
+            return process.exitcode
+
+        def use_a_pool():
+            with ProcessPoolExecutor(2, mp_context=context) as pool:
+                return list(pool.map(abs, [-1, 2]))
+
+        if __name__ == "__main__":
+            context = multiprocessing.get_context("METHOD")
+            assert gilpool.spawn(start).get() == 3
+            assert gilpool.spawn(use_a_pool).get() == [1, 2]
+            process = context.Process(target=abs, args=(1,))
+            process.start()
+            process.join()
+            assert process.exitcode == 0
+        """.replace("METHOD", method),
+        timeout=60,
+    )
+
+    assert (result.returncode, result.stdout, result.stderr) == (0, "ran\n", "")
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_multiprocessing_children_use_the_pool(run_script: Script, method: str) -> None:
     """While a task of the parent runs, too: it goes on there, and is nothing to the children."""
     result = run_script(
