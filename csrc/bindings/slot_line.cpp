@@ -88,11 +88,12 @@ void serve(PoolObject* pool, SlotClaim* claim) {
 
 /// Waits in line until the claim has enough.
 WaitOutcome wait_in_line(PoolObject* pool, SlotClaim* claim, core::TimePoint deadline) {
-    if (core::monotonic_now() < deadline && initializer_may_not_wait(pool)) {
+    const bool may_wait = core::monotonic_now() < deadline;
+    if (may_wait && initializer_may_not_wait(pool)) {
         return WaitOutcome::raised;
     }
     // Before the claim is in line: it must not get its own slot, over and over.
-    const bool lent = lend_own_slot();
+    const bool lent = may_wait && lend_own_slot();
     claim_more(pool, claim);
     WaitOutcome outcome = WaitOutcome::notified;
     while (!claim->is_enough() && outcome == WaitOutcome::notified) {

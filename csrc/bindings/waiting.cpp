@@ -69,7 +69,8 @@ WaitOutcome wait_for(PatientWaiter& waiter, core::TimePoint deadline) {
     if (waiter.woken()) {
         return WaitOutcome::notified;
     }
-    const bool lent = lend_own_slot();
+    // Who only asks does not wait: the slot would be gone for nothing.
+    const bool lent = core::monotonic_now() < deadline && lend_own_slot();
     WaitOutcome outcome = park(
         waiter.parker(), deadline,
         [&waiter](core::TimePoint until) { return waiter.wait_until(until); },

@@ -38,6 +38,23 @@ def test_a_full_pool_refuses_at_once_or_in_time(word: str) -> None:
     assert pool.free_count() == 1
 
 
+def test_who_does_not_wait_lends_no_slot() -> None:
+    pool = gilpool.Pool(1)
+
+    def try_its_own_pool() -> list[Any]:
+        refused = 0
+        for _ in range(3):
+            try:
+                pool.start(gilpool.Task(int), blocking=False)
+            except gilpool.PoolFull:
+                refused += 1
+        later = pool.apply_async(int)
+        return [refused, len(pool), later.started, gilpool.Task(int).ready()]
+
+    assert pool.apply(try_its_own_pool) == [3, 1, False, False]
+    settle()
+
+
 def test_add_takes_a_slot_until_the_task_is_done() -> None:
     pool = gilpool.Pool(2)
     with Held() as held:
