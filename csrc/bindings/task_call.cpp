@@ -11,7 +11,8 @@ namespace gilpool::bindings {
 
 namespace {
 
-/// What a call is named after: the function's qualified name, else its repr. New reference or null.
+/// What a call is named after: the function's qualified name; that of else that of its type. Never
+/// a repr: that may be as long as its arguments are, and raise. New reference or null.
 PyObject* name_of(PyObject* function) {
     if (PyMethod_Check(function)) {
         function = PyMethod_GET_FUNCTION(function);
@@ -25,7 +26,7 @@ PyObject* name_of(PyObject* function) {
     }
     Py_XDECREF(name);
     PyErr_Clear();
-    return PyObject_Repr(function);
+    return PyObject_GetAttrString(reinterpret_cast<PyObject*>(Py_TYPE(function)), "__qualname__");
 }
 
 /// False if nobody but the caller has the task, or will be shown it.

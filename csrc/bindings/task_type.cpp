@@ -77,6 +77,16 @@ int task_clear(PyObject* self) {
     return 0;
 }
 
+/// Stands for the task where a hook expects a thread: never started, it has the task's name.
+PyObject* thread_named_after(TaskObject* task, PyObject* threading) {
+    PyObject* const name = task_name(task);
+    PyObject* const thread =
+        name != nullptr ? PyObject_CallMethod(threading, "Thread", "OOO", Py_None, Py_None, name)
+                        : nullptr;
+    Py_XDECREF(name);
+    return thread;
+}
+
 /// Errors never pass silently: an exception nobody fetched goes to threading.excepthook.
 void report_unseen_exception(TaskObject* task) {
     task->exception_seen = true;
@@ -84,12 +94,13 @@ void report_unseen_exception(TaskObject* task) {
     PyObject* const arguments_type =
         threading != nullptr ? PyObject_GetAttrString(threading, "ExceptHookArgs") : nullptr;
     PyObject* const traceback = PyException_GetTraceback(task->exception);
+    PyObject* const thread =
+        arguments_type != nullptr ? thread_named_after(task, threading) : nullptr;
     PyObject* const arguments =
-        arguments_type != nullptr
-            ? PyObject_CallFunction(arguments_type, "((OOOO))", Py_TYPE(task->exception),
-                                    task->exception, traceback != nullptr ? traceback : Py_None,
-                                    Py_None)
-            : nullptr;
+        thread != nullptr ? PyObject_CallFunction(
+                                arguments_type, "((OOOO))", Py_TYPE(task->exception),
+                                task->exception, traceback != nullptr ? traceback : Py_None, thread)
+                          : nullptr;
     PyObject* const hook =
         arguments != nullptr ? PyObject_GetAttrString(threading, "excepthook") : nullptr;
     // Not PyObject_CallFunction: that would unpack the arguments, which are a tuple.
@@ -100,6 +111,7 @@ void report_unseen_exception(TaskObject* task) {
     Py_XDECREF(result);
     Py_XDECREF(hook);
     Py_XDECREF(arguments);
+    Py_XDECREF(thread);
     Py_XDECREF(traceback);
     Py_XDECREF(arguments_type);
     Py_XDECREF(threading);

@@ -1,5 +1,6 @@
 """Task: results, errors, waiting, and what it keeps alive."""
 
+import functools
 import gc
 import math
 import subprocess
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 import gilpool
-from _tools import amid_allocations, fail, settle
+from _tools import amid_allocations, fail, settle, wait_until
 
 
 class Blocked:
@@ -337,3 +338,30 @@ def test_a_long_chain_of_tasks_is_dropped_without_exhausting_the_stack() -> None
         chain = gilpool.Task(pow, chain)
     del chain
     assert gilpool.spawn(int).get() == 0
+
+
+def test_a_long_or_broken_repr_of_the_function_is_nobodys_problem() -> None:
+    class Broken:
+        def __call__(self) -> None:
+            raise KeyError
+
+        def __repr__(self) -> str:
+            raise ZeroDivisionError
+
+    for function in (Broken(), functools.partial(print, "secret" * 1000)):
+        task = gilpool.Task(function)
+        with pytest.raises(gilpool.WaitTimeout) as info:
+            task.get(timeout=0)
+        assert len(str(info.value)) < 200
+        assert type(function).__name__ in str(info.value)
+        assert task.name == type(function).__qualname__
+        assert "secret" not in repr(task)
+
+
+def test_the_report_of_an_unseen_exception_names_the_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    reported: list[Any] = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: reported.append(args.thread.name))
+    gilpool.spawn(fail, KeyError("nobody asked"))
+    settle()
+    wait_until(lambda: reported)
+    assert reported == ["fail"]
