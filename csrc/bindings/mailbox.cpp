@@ -224,6 +224,10 @@ PyType_Spec mailbox_spec = {"gilpool._core.Mailbox", sizeof(MailboxObject), 0,
 
 }  // namespace
 
+bool is_mailbox_put(PyObject* callback) {
+    return PyCFunction_Check(callback) != 0 && PyCFunction_GET_FUNCTION(callback) == &put;
+}
+
 int add_mailbox_type(PyObject* module) {
     PyObject* const type = PyType_FromModuleAndSpec(module, &mailbox_spec, nullptr);
     if (type == nullptr) {

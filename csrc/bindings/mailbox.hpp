@@ -13,4 +13,7 @@ namespace gilpool::bindings {
 /// Creates the type and adds it to `module`; -1 with an exception set on failure.
 int add_mailbox_type(PyObject* module);
 
+/// True if `callback` is the put method of a mailbox.
+bool is_mailbox_put(PyObject* callback);
+
 }  // namespace gilpool::bindings

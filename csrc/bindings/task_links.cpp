@@ -1,6 +1,7 @@
 // bindings/task_links.cpp: the list of links and who calls them.
 #include "bindings/task_links.hpp"
 
+#include "bindings/mailbox.hpp"
 #include "bindings/pool_type.hpp"
 #include "bindings/scheduler.hpp"
 #include "bindings/task_type.hpp"
@@ -124,6 +125,17 @@ bool remove_link(TaskObject* task, PyObject* callback) {
         }
     }
     return true;
+}
+
+bool has_mailbox_link(const TaskObject* task) {
+    const Py_ssize_t count = task->links != nullptr ? PyList_GET_SIZE(task->links) : 0;
+    for (Py_ssize_t i = 0; i < count; ++i) {
+        PyObject* const link = PyList_GET_ITEM(task->links, i);
+        if (kind_of(link) == LinkKind::raw && is_mailbox_put(PyTuple_GET_ITEM(link, 1))) {
+            return true;
+        }
+    }
+    return false;
 }
 
 void run_links(TaskObject* task, bool of_daemon) {

@@ -23,6 +23,9 @@ bool add_link(TaskObject* task, PyObject* callback, LinkKind kind);
 /// failure.
 bool remove_link(TaskObject* task, PyObject* callback);
 
+/// True if a wait for several tasks has linked its mailbox.
+bool has_mailbox_link(const TaskObject* task);
+
 /// Calls and drops the links of a done task, here if the calling thread is a worker between tasks,
 /// else on one. `of_daemon`: it belonged to a pool that exit does not wait for.
 void run_links(TaskObject* task, bool of_daemon);

@@ -138,6 +138,11 @@ PyObject* cancel(PyObject* self, PyObject* args) {
     return exception != nullptr ? PyBool_FromLong(cancel_task(as_task(self), exception)) : nullptr;
 }
 
+PyObject* is_waited_for(PyObject* self, PyObject*) {
+    const TaskObject* const task = as_task(self);
+    return PyBool_FromLong(!task->waiters.empty() || has_mailbox_link(task));
+}
+
 /// False with an exception set if there is something in the list that has no kill().
 bool all_can_be_killed(PyObject* list) {
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list); ++i) {
@@ -268,6 +273,10 @@ PyMethodDef task_methods[] = {
     {"successful", successful, METH_NOARGS, successful_doc},
     {"start", start, METH_NOARGS, start_doc},
     {"kill", keyword_method(kill), METH_VARARGS | METH_KEYWORDS, kill_doc},
+    {"_is_waited_for", is_waited_for, METH_NOARGS,
+     "_is_waited_for($self, /)\n--\n\nTrue while somebody waits for it: in get or join, or in one "
+     "of"
+     " gilpool's functions."},
     {"_cancel", cancel, METH_VARARGS,
      "_cancel($self, exception=TaskExit, /)\n--\n\nKill the task if it has not begun; True if it "
      "had not."},

@@ -79,24 +79,23 @@ class _Awaits:
     """
 
     def __init__(self) -> None:
-        self._links: dict[int, dict[_Link, None]] = {}
+        # Numbers, nothing that would keep a loop alive: one that is closed while its coroutine
+        # waits takes the coroutine with it, and that ends its await when it is collected.
+        self._count: dict[int, int] = {}
         self._lock = threading.RLock()
         _forks.see_to(self)
 
-    def begin(self, task: Task[Any], link: _Link) -> None:
+    def begin(self, task: Task[Any]) -> None:
         with self._lock:
-            links = self._links.get(id(task), {})
-            links[link] = None
-            self._links[id(task)] = links
+            self._count[id(task)] = self._count.get(id(task), 0) + 1
 
-    def end(self, task: Task[Any], link: _Link) -> bool:
+    def end(self, task: Task[Any]) -> bool:
         """Whether it was the task's last one."""
         with self._lock:
-            links = self._links.get(id(task), {})
-            links.pop(link, None)
-            if not links:
-                self._links.pop(id(task), None)
-            return not links
+            left = self._count.pop(id(task), 1) - 1
+            if left > 0:
+                self._count[id(task)] = left
+            return left <= 0
 
     def _begin_anew(self) -> None:
         self._lock = threading.RLock()
@@ -108,8 +107,8 @@ _awaits = _Awaits()
 def wait_for(task: Task[_T]) -> Generator[Any, None, _T]:
     """Wait for `task` in the running event loop; the iterator behind ``Task.__await__``.
 
-    Cancelling the await kills the task if it has not begun and no other await waits for it; running
-    work goes on, and its result is for whoever else asks.
+    Cancelling the await kills the task if it has not begun and nobody else waits for it, in another
+    await or on a thread; running work goes on, and its result is for whoever else asks.
 
     Raises: what the task raised; RuntimeError outside an event loop or when a task awaits itself.
     """
@@ -120,7 +119,7 @@ def wait_for(task: Task[_T]) -> Generator[Any, None, _T]:
         future: asyncio.Future[None] = loop.create_future()
         link = _Link(_doorbell_of(loop), future)
         task.rawlink(link)
-        _awaits.begin(task, link)
+        _awaits.begin(task)
         cancelled = False
         try:
             yield from future
@@ -129,6 +128,6 @@ def wait_for(task: Task[_T]) -> Generator[Any, None, _T]:
             raise
         finally:
             task.unlink(link)
-            if _awaits.end(task, link) and cancelled:
+            if _awaits.end(task) and cancelled and not task._is_waited_for():
                 task._cancel()
     return task.get()

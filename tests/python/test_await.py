@@ -167,7 +167,7 @@ def test_only_the_last_of_several_awaits_kills_what_has_not_begun(first: str) ->
         assert await other == 1024
 
     asyncio.run(main())
-    assert not _await._awaits._links
+    assert not _await._awaits._count
 
 
 def test_cancelling_an_await_never_kills_what_runs() -> None:
@@ -230,6 +230,50 @@ def test_a_closed_loop_is_not_kept_alive() -> None:
     gc.collect()
 
     assert gone() is None
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_loop_that_is_closed_while_a_task_is_awaited_is_not_kept_alive() -> None:
+    def use_a_loop() -> "weakref.ref[asyncio.AbstractEventLoop]":
+        async def wait_for_it() -> None:
+            await gilpool.Task(int)
+
+        loop = asyncio.new_event_loop()
+        waiting = loop.create_task(wait_for_it())
+        loop.run_until_complete(asyncio.sleep(0))
+        waiting._log_destroy_pending = False  # type: ignore[attr-defined]
+        loop.close()
+        return weakref.ref(loop)
+
+    gone = use_a_loop()
+    gc.collect()
+    assert gone() is None
+    assert not _await._awaits._count
+
+
+@pytest.mark.parametrize("how", ["get", "joinall"])
+def test_cancelling_an_await_kills_nothing_that_a_thread_waits_for(how: str) -> None:
+    seen: list[Any] = []
+
+    def wait_on_a_thread() -> None:
+        seen.append(task.get() if how == "get" else gilpool.joinall([task])[0].get())
+
+    async def main() -> None:
+        (waiting,) = await begun_waits(task)
+        while not task._is_waited_for():
+            await asyncio.sleep(0.001)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert not task.ready()
+
+    task = gilpool.Task(pow, 2, 10)
+    thread = threading.Thread(target=wait_on_a_thread)
+    thread.start()
+    asyncio.run(main())
+    task.start()
+    thread.join()
+    assert seen == [1024]
 
 
 def test_await_outside_a_loop_says_so() -> None:
