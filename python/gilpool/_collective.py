@@ -8,10 +8,13 @@ from typing import Any, Final, TypeVar
 from gilpool import _core
 from gilpool._core import Task, TaskExit
 from gilpool._deadline import Deadline
+from gilpool._helpers import Backlog, maps_under_way
+from gilpool._imap import IMap
 from gilpool._living import Living
 from gilpool._uncopied import Uncopied
-from gilpool._waiting import KillWith, check_killable, is_ready, raise_error_of, wait
+from gilpool._waiting import KillWith, check_killable, error_of, is_ready, wait
 
+_T = TypeVar("_T")
 _Self = TypeVar("_Self", bound="Collective")
 
 _LEAVE_WITHIN: Final = 5.0
@@ -21,7 +24,9 @@ _LEAVE_WITHIN: Final = 5.0
 class Collective(Uncopied):
     """Mix-in for what tracks tasks: needs iteration, `in`, discard and join."""
 
+    _backlog: Backlog
     _dying: "Living[Any] | None" = None
+    _results_under_way: "Living[IMap[Any]] | None" = None
 
     def __iter__(self) -> Iterator[Task[Any]]:
         raise NotImplementedError
@@ -33,6 +38,13 @@ class Collective(Uncopied):
     def join(self, timeout: float | None = None, raise_error: bool = False) -> bool:
         """Wait until no task is tracked; see the classes."""
         raise NotImplementedError
+
+    def _feed(self, results: IMap[_T]) -> IMap[_T]:
+        """Remember, for as long as somebody has it, what starts tasks here."""
+        if self._results_under_way is None:
+            self._results_under_way = Living()
+        self._results_under_way.add(results)
+        return results
 
     def _not_dying_yet(self, tasks: Iterable[Any]) -> list[Any]:
         """Those that are killed for the first time; remembers them as dying."""
@@ -46,9 +58,11 @@ class Collective(Uncopied):
         """Kill every tracked task and wait until none is left.
 
         Each gets the exception once; those that have not begun never run, and those that come while
-        this waits are killed, too. What was added but is no task is discarded. What ``Task.kill``
-        says about running tasks holds here. Called by one of the tasks it ends the others first and
-        then raises the exception in that one.
+        this waits are killed, too. So are those that ``apply_async`` keeps until there is a slot,
+        and maps that are under way: ``imap`` reads no more of its input, and whoever reads that far
+        gets a RuntimeError. What was added but is no task is discarded. What ``Task.kill`` says
+        about running tasks holds here. Called by one of the tasks it ends the others first and then
+        raises the exception in that one.
 
         Args:
             exception: Type or instance to raise in them.
@@ -68,6 +82,7 @@ class Collective(Uncopied):
         deadline = Deadline(timeout)
         current = _core.getcurrent()
         while True:
+            self._stop_feeding(exception)
             self._cancel_queued(exception)
             members = list(self)
             begun = _core._cancel_tasks(members, exception, False)
@@ -121,6 +136,15 @@ class Collective(Uncopied):
         if self._not_dying_yet([task]):
             task.kill(exception, block=block, timeout=timeout)
 
+    def _stop_feeding(self, exception: KillWith) -> None:
+        """Kill what would go on to start tasks here: those that wait for a slot, maps, inputs."""
+        _core._cancel_tasks(list(self._backlog), exception)
+        for helper, owner in list(maps_under_way.items()):
+            if owner is self and helper is not _core.getcurrent():
+                helper.kill(exception, block=False)
+        for results in self._results_under_way or ():
+            results._stop()
+
     def _cancel_queued(self, exception: KillWith | None = None, /) -> None:
         """End what has not begun, at once where that is possible; killing it does so, too."""
 
@@ -146,9 +170,8 @@ class Collective(Uncopied):
 
     def _leave(self, reason: type[BaseException]) -> None:
         """End all tasks, within reason, because the block was left by an exception."""
-        self._cancel_queued()
-        self.kill(block=False)
-        if not self.join(timeout=_LEAVE_WITHIN):
+        self.kill(timeout=_LEAVE_WITHIN)
+        if not self.join(timeout=0):
             stuck = ", ".join(sorted(getattr(task, "name", repr(task)) for task in self))
             warnings.warn(
                 f"{self!r} was left by {reason.__name__} while tasks still run: {stuck}",
@@ -157,8 +180,11 @@ class Collective(Uncopied):
             )
 
 
-def raise_first_error(tasks: Iterable[object]) -> None:
-    """Raise what the first of the tasks that failed raised; nothing if none did."""
+def first_error(tasks: Iterable[object]) -> BaseException | None:
+    """What the first of the tasks that failed raised; None if none did."""
     for task in tasks:
         if is_ready(task):
-            raise_error_of(task)
+            error = error_of(task)
+            if error is not None:
+                return error
+    return None

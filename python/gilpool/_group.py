@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ParamSpec, TypeVar
 
 from gilpool import _core, _forks
-from gilpool._collective import Collective, raise_first_error
+from gilpool._collective import Collective, first_error
 from gilpool._core import Task
 from gilpool._deadline import Deadline, check_timeout
 from gilpool._helpers import Backlog
@@ -156,6 +156,16 @@ class Group(Collective, MappingMixin):
         at_call = list(self) if raise_error else []
         if _core.getcurrent() in self._members:
             raise RuntimeError("a task cannot join the group it is in")
+        emptied = self._wait_until_empty(deadline)
+        error = first_error(at_call)
+        if error is None:
+            return emptied
+        try:
+            raise error
+        finally:
+            del at_call, error  # in no cycle with the traceback
+
+    def _wait_until_empty(self, deadline: Deadline) -> bool:
         discarded: _core.Mailbox[None] = _core.Mailbox()
         self._joiners[discarded] = None
         try:
@@ -176,7 +186,6 @@ class Group(Collective, MappingMixin):
                     discarded.get(0)
         finally:
             del self._joiners[discarded]
-        raise_first_error(at_call)
         return not pending
 
     def full(self) -> bool:

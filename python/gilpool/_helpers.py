@@ -7,7 +7,7 @@ their end if it does so with that pool's tasks.
 import contextlib
 import gc
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final, Protocol
 
 from gilpool import _core
@@ -54,6 +54,9 @@ class Backlog:
 
     def __bool__(self) -> bool:
         return bool(self._tasks)
+
+    def __iter__(self) -> Iterator[Task[Any]]:
+        return iter(list(self._tasks))
 
     def append(self, task: Task[Any], admit: Admit, daemon: bool) -> None:
         """Have admit(task) called once those before it have been admitted. Never blocks."""

@@ -68,6 +68,7 @@ class _Feed(Generic[_T]):
         self.unread: dict[object, None] = {}
         self.ended = False
         self.closed = False
+        self.killed = False
         self._admit = admit
         self._function = function
         self._inputs = inputs
@@ -80,7 +81,7 @@ class _Feed(Generic[_T]):
     def run(self) -> None:
         """Start a task for every input; on the feeder."""
         try:
-            while not self.closed:
+            while not (self.closed or self.killed):
                 self._wait_for_room()
                 try:
                     arguments = next(self._inputs)
@@ -115,7 +116,9 @@ class _Feed(Generic[_T]):
     def end(self, feeder: Task[object]) -> None:
         """Tell the readers that nothing more is started; the link of the feeder."""
         error: BaseException | None = feeder.exception
-        if error is None and isinstance(feeder.value, TaskExit) and not self.closed:
+        if error is None and self.killed and not self.closed:
+            error = RuntimeError("the input is not read on: the pool or group was killed")
+        elif error is None and isinstance(feeder.value, TaskExit) and not self.closed:
             error = feeder.value  # the input's own
             if _exit_has_begun:
                 error = RuntimeError("the input is not read on: the interpreter is shutting down")
@@ -191,23 +194,33 @@ class IMap(Uncopied, Iterator[_T]):
                     continue  # whoever reads the last result puts the end there again
                 feed.arrived.put(one)
                 raise StopIteration
-            if isinstance(one, _InputError):
-                feed.has_read(one)
-                raise one.error
-            try:
-                one.join()
-            except BaseException:
-                feed.arrived.put_back(one)
-                raise
+            if not isinstance(one, _InputError):
+                try:
+                    one.join()
+                except BaseException:
+                    feed.arrived.put_back(one)
+                    raise
             feed.has_read(one)
             try:
+                if isinstance(one, _InputError):
+                    raise one.error
                 return one.get()
             except StopIteration as error:
                 raise RuntimeError("the function raised StopIteration") from error
+            finally:
+                # What is raised holds this frame, which must not hold the iterator: dropped, it
+                # would go on reading until the collector came.
+                del self, feed, one
 
     def close(self) -> None:
         """Stop reading the input. What has been started can still be read. May be called again."""
         self._feed.closed = True
+        if not self._feeder.ready() and self._feeder is not _core.getcurrent():
+            self._feeder.kill(block=False)
+
+    def _stop(self) -> None:
+        """End the reading of the input, with an error for whoever reads that far."""
+        self._feed.killed = True
         if not self._feeder.ready() and self._feeder is not _core.getcurrent():
             self._feeder.kill(block=False)
 

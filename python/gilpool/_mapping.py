@@ -44,6 +44,10 @@ class MappingMixin:
         """Start a fresh task once there is a slot; False if there was none in time."""
         raise NotImplementedError
 
+    def _feed(self, results: IMap[_T]) -> IMap[_T]:
+        """Remember what goes on to start tasks here."""
+        raise NotImplementedError
+
     def _map(self, function: Callable[[_A], _T], iterable: Iterable[_A], /) -> list[_T]:
         """Return the results of function(item) in order; raise the first error in that order."""
         return _core._gather(self.spawn_many(function, iterable))
@@ -227,7 +231,7 @@ class MappingMixin:
             >>> list(gilpool.Pool(2).imap(pow, [2, 3, 4], [5, 6, 7]))
             [32, 729, 16384]
         """
-        return imap(self._admit, function, iterables, maxsize, ordered=True)
+        return self._feed(imap(self._admit, function, iterables, maxsize, ordered=True))
 
     def imap_unordered(
         self, function: Callable[..., _T], *iterables: Iterable[Any], maxsize: int | None = None
@@ -241,4 +245,4 @@ class MappingMixin:
             >>> sorted(gilpool.Pool(2).imap_unordered(abs, [-1, 2, -3]))
             [1, 2, 3]
         """
-        return imap(self._admit, function, iterables, maxsize, ordered=False)
+        return self._feed(imap(self._admit, function, iterables, maxsize, ordered=False))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, ParamSpec, TypeVar
 
 from gilpool import _core, _forks
-from gilpool._collective import Collective, raise_first_error
+from gilpool._collective import Collective, first_error
 from gilpool._core import Task
 from gilpool._errors import PoolFull
 from gilpool._helpers import Backlog
@@ -31,7 +31,9 @@ class Pool(_core.Pool, Collective, MappingMixin):
     Args:
         size: Most tasks at once, queued or running; `spawn` waits when there are as many. A task
             that waits in gilpool's own functions does not count meanwhile, so a pool never waits
-            for itself. None: no limit of the pool's own. May be set later, too.
+            for itself, and goes on when its wait is over though another has its slot by then: tasks
+            that wait may so become more than `size`. None: no limit of the pool's own. May be set
+            later, too.
         name: For people: shown in the repr.
         initializer: Called with `initargs` once on each thread before its first task. A pool with
             one has threads of its own, at most as many as it has slots (and one for each task that
@@ -193,10 +195,12 @@ class Pool(_core.Pool, Collective, MappingMixin):
         Args:
             timeout: Seconds to wait at most.
             raise_error: Whether to raise, afterwards, the exception of a task that was in the pool
-                when this was called.
+                when this was called. One that had failed by then is in it no more: to hear of every
+                error, keep the tasks and ``joinall`` them.
 
         Returns:
-            True if the pool was empty at least once, False if the time was over before.
+            True if the pool was empty at least once, False if the time was over before. What
+            ``apply_async`` and ``map_async`` have yet to start is not in the pool.
 
         Thread safety: any thread. GIL: released while waiting; Ctrl-C ends the wait in the main
         thread.
@@ -212,8 +216,13 @@ class Pool(_core.Pool, Collective, MappingMixin):
             raise RuntimeError("a task cannot join a pool that it takes a slot of")
         members = list(self) if raise_error else []
         emptied = super().join(timeout)
-        raise_first_error(members)
-        return emptied
+        error = first_error(members)
+        if error is None:
+            return emptied
+        try:
+            raise error
+        finally:
+            del members, error  # in no cycle with the traceback
 
     def wait_available(self, timeout: float | None = None) -> int:
         """Wait until a slot is free; return how many are, which may be none again by now.

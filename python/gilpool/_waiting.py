@@ -237,11 +237,24 @@ class iwait(Uncopied, Iterator[_L]):  # noqa: N801 - reads as the function it is
             self._arrivals.unlink()
 
 
-def raise_error_of(task: object) -> None:
-    """Raise what a done task raised; nothing if it did not."""
-    error = getattr(task, "exception", None)
-    if error is not None:
-        raise error
+def error_of(task: object) -> BaseException | None:
+    """What a done task raised; from now on it counts as seen."""
+    error: BaseException | None = getattr(task, "exception", None)
+    return error
+
+
+def _wait_for_error(
+    tasks: Iterable[_L], timeout: float | None, count: int | None
+) -> tuple[list[_L], BaseException | None]:
+    """Wait for all, or for the first that fails; those that are done, and what that one raised."""
+    done = []
+    with iwait(tasks, timeout, count) as ended:
+        for task in ended:
+            done.append(task)
+            error = error_of(task)
+            if error is not None:
+                return done, error
+    return done, None
 
 
 def joinall(
@@ -272,12 +285,13 @@ def joinall(
     """
     if not raise_error:
         return wait(tasks, timeout, count)
-    done = []
-    with iwait(tasks, timeout, count) as ended:
-        for task in ended:
-            raise_error_of(task)
-            done.append(task)
-    return done
+    done, error = _wait_for_error(tasks, timeout, count)
+    if error is None:
+        return done
+    try:
+        raise error
+    finally:
+        del tasks, done, error  # in no cycle with the traceback
 
 
 def check_killable(task: object) -> None:

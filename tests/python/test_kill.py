@@ -519,3 +519,20 @@ def test_a_task_discarded_while_its_kill_is_settled_takes_nobody_with_it() -> No
         pool.discard(held.tasks[0])
         assert list(pool) == held.tasks[1:]
     assert pool.join(PATIENCE)
+
+
+def test_killing_a_pool_ends_what_waits_for_a_slot_without_being_tracked() -> None:
+    ran: list[int] = []
+    pool = gilpool.Pool(1)
+    running = pool.spawn(gilpool.sleep, 1000)
+    waiting = [pool.apply_async(ran.append, (number,)) for number in range(10)]
+    mapping = pool.map_async(ran.append, range(10))
+    results = pool.imap(ran.append, range(10))
+    pool.kill(CustomError())
+    settle()
+
+    assert ran == []
+    assert isinstance(running.exception, CustomError)
+    assert all(isinstance(task.exception, CustomError) for task in [*waiting, mapping])
+    with pytest.raises((RuntimeError, CustomError)):
+        list(results)

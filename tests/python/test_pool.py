@@ -1,6 +1,7 @@
 """Pool: spawning, limits, order, joining and leaving."""
 
 import contextvars
+import itertools
 import math
 import threading
 import weakref
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 import gilpool
-from _tools import gil_kept
+from _tools import gil_kept, settle, wait_until
 from test_task import Blocked, fail
 
 
@@ -219,6 +220,46 @@ def test_context_left_by_an_exception_cancels_and_stops() -> None:
     with pytest.raises(ZeroDivisionError):
         leave_by_an_exception()
     assert all(isinstance(task.get(), gilpool.TaskExit) for task in sleepers)
+
+
+# A kill may hit what Python code the collector calls, and is lost there.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("kind", ["Pool", "Group"])
+@pytest.mark.parametrize(
+    "how", ["spawn", "spawn_many", "apply_async", "map_async", "imap", "imap_unordered"]
+)
+def test_nothing_begins_after_the_exception_that_leaves_a_context(how: str, kind: str) -> None:
+    begun: list[int] = []
+    unfinished: list[Any] = []
+
+    def body(number: int) -> None:
+        begun.append(number)
+        gilpool.sleep(1000)
+
+    def leave_by_an_exception() -> None:
+        with pool:
+            if how == "spawn":
+                pool.spawn(body, 0)
+            elif how == "apply_async":
+                unfinished.extend(pool.apply_async(body, (number,)) for number in range(100))
+            elif how == "spawn_many":
+                unfinished.extend(pool.spawn_many(body, range(2)))
+            else:
+                unfinished.append(getattr(pool, how)(body, itertools.count()))
+            wait_until(lambda: begun)
+            raise ZeroDivisionError
+
+    pool: Any = gilpool.Pool(2) if kind == "Pool" else gilpool.Group()
+    with pytest.raises(ZeroDivisionError):
+        leave_by_an_exception()
+    after = len(begun)
+    settle()
+    assert len(begun) == after
+    if how.startswith("imap"):
+        with pytest.raises(RuntimeError, match="the pool or group was killed"):
+            for _ in unfinished[0]:
+                pass
+    assert len(pool) == 0
 
 
 def test_context_left_by_an_exception_warns_of_what_is_stuck(

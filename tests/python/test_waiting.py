@@ -1,22 +1,25 @@
 """wait, iwait, joinall, killall: order, counts, time-outs, and no trace left behind."""
 
+import contextlib
 import copy
 import decimal
 import fractions
 import gc
+import itertools
 import math
 import pickle
 import resource
 import sys
 import threading
 import time
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 import gilpool
-from _tools import PATIENCE, Held, fail, gil_kept, settle
+from _tools import PATIENCE, Held, fail, gil_kept, settle, wait_until
 
 
 def test_wait_returns_all_in_the_order_in_which_they_end() -> None:
@@ -397,3 +400,73 @@ def test_a_thousand_ends_wake_a_waiter_for_all_once() -> None:
     releaser.join()
 
     assert switches < 200
+
+
+@pytest.mark.parametrize("how", ["get", "joinall", "pool", "group"])
+def test_what_failed_is_dropped_with_the_exception_that_a_wait_raises(how: str) -> None:
+    """It is in no cycle with its own traceback, where it would stay until the collector comes."""
+
+    class Local:
+        pass
+
+    def fail_with_a_local() -> None:
+        local = Local()
+        gone.append(weakref.ref(local))
+        assert go.wait(PATIENCE)
+        raise ZeroDivisionError
+
+    gone: list[weakref.ref[Local]] = []
+    go = threading.Event()
+    pool = gilpool.Pool()
+    group = gilpool.Group()
+    task = pool.spawn(fail_with_a_local)
+    group.add(task)
+    threading.Timer(0.01, go.set).start()
+    gc.disable()
+    try:
+        # In this very frame, for every frame that is passed holds what it has been given.
+        if how == "get":
+            task.get()
+        elif how == "joinall":
+            gilpool.joinall([task], raise_error=True)
+        elif how == "pool":
+            pool.join(raise_error=True)
+        else:
+            group.join(raise_error=True)
+        raise AssertionError("nothing was raised")
+    except ZeroDivisionError:
+        pass
+    finally:
+        del task
+        settle()
+        try:
+            wait_until(lambda: gone[0]() is None)
+        finally:
+            gc.enable()
+
+
+def test_an_iterator_dropped_after_an_error_reads_no_further() -> None:
+    read: list[int] = []
+
+    def numbers() -> Iterator[int]:
+        for number in itertools.count():
+            read.append(number)
+            yield number
+
+    def use() -> None:
+        results = gilpool.Pool(2).imap(fail_at_three, numbers())
+        with contextlib.suppress(ZeroDivisionError):
+            for _ in results:
+                pass
+
+    def fail_at_three(number: int) -> None:
+        if number == 3:
+            raise ZeroDivisionError
+        gilpool.sleep(0.0001)
+
+    gc.disable()
+    try:
+        use()
+        settle()  # which an input without an end would never let happen
+    finally:
+        gc.enable()
