@@ -71,6 +71,12 @@ void let_go(TaskObject* task, PoolObject* pool) {
     Py_DECREF(as_object(task));
 }
 
+/// The same where that may run code of anybody's. Apart, for most tasks end silently.
+[[gnu::noinline]] void let_go_loudly(TaskObject* task, PoolObject* pool) {
+    const PromptWakeups prompt;
+    let_go(task, pool);
+}
+
 /// Stores how the task ended, wakes who waits for it and gives up everything but the result.
 /// Takes the reference to the task, and those to value or exception.
 void finish_task(TaskObject* task, PyObject* value, PyObject* exception) {
@@ -87,11 +93,10 @@ void finish_task(TaskObject* task, PyObject* value, PyObject* exception) {
     if (task->bulk != nullptr) {
         end_known_item(task);
     }
-    if (ends_silently(task, pool)) {
+    if (ends_silently(task, pool)) [[likely]] {
         let_go(task, pool);
     } else {
-        const PromptWakeups prompt;
-        let_go(task, pool);
+        let_go_loudly(task, pool);
     }
 }
 
