@@ -183,6 +183,7 @@ void forget_listed_runners() {
     for (std::atomic<Runner*>& slot : g_slots) {
         slot.store(nullptr);
     }
+    g_computing.store(0);
 }
 
 }  // namespace gilpool::bindings

@@ -13,9 +13,11 @@
 #include "bindings/pool_type.hpp"
 #include "bindings/slot_line.hpp"
 #include "bindings/stats_function.hpp"
+#include "bindings/task_kill.hpp"
 #include "bindings/task_methods.hpp"
 #include "bindings/task_type.hpp"
 #include "bindings/trace.hpp"
+#include "bindings/waiting.hpp"
 #include "core/fork.hpp"
 
 namespace gilpool::bindings {
@@ -107,6 +109,12 @@ class ReadAhead {
     core::TimePoint since_ = core::monotonic_now();
 };
 
+/// True if the task that the calling thread runs has been killed since, or is being.
+bool was_killed_since(std::uint32_t kills_before) {
+    const TaskObject* const task = current_task();
+    return kills_delivered() != kills_before || (task != nullptr && task->kill_with != nullptr);
+}
+
 /// True with an exception set in a forked child of the reader, who has lost what it had queued.
 bool has_forked_since(std::uint32_t generation) {
     if (generation == core::fork_generation()) {
@@ -127,8 +135,11 @@ bool has_forked_since(std::uint32_t generation) {
 bool read_into(PoolObject* pool, Bulk* bulk, PyObject* iterator, SlotClaim* claim,
                std::uint32_t generation) {
     ReadAhead ahead;
+    Breath breath;
     while (PyObject* const item = PyIter_Next(iterator)) {
-        const bool added = !has_forked_since(generation) && may_spawn(pool) && add_item(bulk, item);
+        // Who is being killed starts nothing more, though none of its bytecode runs here.
+        const bool added = !has_forked_since(generation) && !deliver_kill(current_task()) &&
+                           breath.take() && may_spawn(pool) && add_item(bulk, item);
         Py_DECREF(item);
         if (!added) {
             return false;
@@ -176,6 +187,7 @@ PyObject* map_what_is_read(PoolObject* pool, PyObject* function, PyObject* itera
     SlotClaim* const claim = claim_for_items(bulk);
     const bool lent = lend_own_slot();
     const std::uint32_t generation = core::fork_generation();
+    const std::uint32_t kills = kills_delivered();
     PyObject* raised =
         read_into(pool, bulk, iterator, claim, generation) ? nullptr : take_raised_exception();
     Py_DECREF(iterator);
@@ -184,7 +196,7 @@ PyObject* map_what_is_read(PoolObject* pool, PyObject* function, PyObject* itera
     // to end (Ctrl-C, a kill) drops what has no slot yet.
     const bool goes_on =
         raised == nullptr || (PyErr_GivenExceptionMatches(raised, PyExc_Exception) != 0 &&
-                              generation == core::fork_generation());
+                              !was_killed_since(kills) && generation == core::fork_generation());
     if (goes_on && !wait_for_items(pool, claim, 0)) {
         Py_XSETREF(raised, take_raised_exception());
     }

@@ -5,6 +5,7 @@
 #include "bindings/compat.hpp"
 #include "bindings/pool_type.hpp"
 #include "bindings/scheduler.hpp"
+#include "bindings/task_kill.hpp"
 #include "bindings/task_timer.hpp"
 #include "bindings/task_type.hpp"
 #include "bindings/waiting.hpp"
@@ -47,7 +48,13 @@ TaskObject* spawn(PoolObject* pool, PyObject* function, PyObject* const* argumen
 /// that of the iterable, or no task can be made.
 bool spawn_each(PoolObject* pool, PyObject* function, PyObject* iterator, bool taken_early,
                 PyObject* tasks, Py_ssize_t* unqueued) {
+    Breath breath;
     while (PyObject* const item = PyIter_Next(iterator)) {
+        // Who is being killed starts nothing more, though none of its bytecode runs here.
+        if (deliver_kill(current_task()) || !breath.take()) {
+            Py_DECREF(item);
+            return false;
+        }
         const bool is_queued = *unqueued == PyList_GET_SIZE(tasks);
         const bool waits = taken_early && (!is_queued || is_full(pool));
         TaskObject* const task = waits ? new_prepared_task(pool, function, &item, 1, nullptr)

@@ -84,6 +84,18 @@ WaitOutcome wait_for(PatientWaiter& waiter, core::TimePoint deadline) {
     return outcome;
 }
 
+bool Breath::take_if_due() {
+    const core::TimePoint now = core::monotonic_now();
+    if (now - last_ < kEvery) {
+        return true;
+    }
+    {
+        const Released released;
+    }
+    last_ = core::monotonic_now();
+    return !deliver_kill(current_task()) && (!is_main_thread() || look_for_signals());
+}
+
 WaitOutcome sleep_released(core::TimePoint deadline) {
     core::Parker parker;
     return park(

@@ -26,7 +26,8 @@ class Pool(_core.Pool, Collective, MappingMixin):
 
     A pool is accounting over threads that the process shares: making one starts nothing, and a
     thread appears when there is work for it. Calls that block in C code which releases the GIL
-    overlap; short calls are run back to back by few threads.
+    overlap; short calls are run back to back by few threads. The threads' stacks are of the
+    platform's usual size (``ulimit -s``), whatever ``threading.stack_size`` says.
 
     Args:
         size: Most tasks at once, queued or running; `spawn` waits when there are as many. A task

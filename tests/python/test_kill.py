@@ -1,5 +1,6 @@
 """Kill: what has not begun never runs, what runs ends soon, and nobody else is ever hit."""
 
+import itertools
 import random
 import threading
 import time
@@ -536,3 +537,20 @@ def test_killing_a_pool_ends_what_waits_for_a_slot_without_being_tracked() -> No
     assert all(isinstance(task.exception, CustomError) for task in [*waiting, mapping])
     with pytest.raises((RuntimeError, CustomError)):
         list(results)
+
+
+@pytest.mark.parametrize("how", ["map", "spawn_many"])
+def test_an_input_without_an_end_is_read_no_further_than_a_kill(how: str) -> None:
+    """Nothing of it is Python code, so Python has no place to raise the exception at."""
+    pool = gilpool.Pool()
+    begun = threading.Event()
+
+    def read() -> None:
+        begun.set()
+        getattr(pool, how)(abs, itertools.repeat(-1))
+
+    task = gilpool.spawn(read)
+    assert begun.wait(PATIENCE)
+    task.kill(CustomError(), timeout=PATIENCE)
+    assert isinstance(task.exception, CustomError)
+    assert pool.join(PATIENCE)
