@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 from gilpool import _core
 from gilpool._core import Task, TaskExit
 from gilpool._deadline import Deadline
-from gilpool._helpers import Backlog, maps_under_way
+from gilpool._helpers import Backlog, map_is_over, maps_under_way
 from gilpool._imap import IMap
 from gilpool._living import Living
 from gilpool._uncopied import Uncopied
@@ -19,6 +19,9 @@ _Self = TypeVar("_Self", bound="Collective")
 
 _LEAVE_WITHIN: Final = 5.0
 """Seconds a `with` block left by an exception waits for the tasks that run."""
+
+_FEEDERS_NOTICE_WITHIN: Final = 0.1
+"""Seconds a kill waits for what reads the input of a map, which may be stuck in foreign code."""
 
 
 class Collective(Uncopied):
@@ -81,8 +84,10 @@ class Collective(Uncopied):
         """
         deadline = Deadline(timeout)
         current = _core.getcurrent()
+        feeding: list[Task[Any]] = []
+        noticed = False
         while True:
-            self._stop_feeding(exception)
+            feeding += self._stop_feeding(exception)
             self._cancel_queued(exception)
             members = list(self)
             begun = _core._cancel_tasks(members, exception, False)
@@ -100,8 +105,14 @@ class Collective(Uncopied):
                     pending.append(task)
             if pending:
                 wait(pending, deadline.remaining())
-            if deadline.remaining() == 0 or not others:
+            if deadline.remaining() == 0:
                 break
+            if not others:
+                if noticed or all(task.ready() for task in feeding):
+                    break
+                # Until then they may start one more task each.
+                wait(feeding, deadline.remaining_of(_FEEDERS_NOTICE_WITHIN))
+                noticed = True
         if current is not None and len(others) < len(members):
             current.kill(exception)
 
@@ -136,14 +147,22 @@ class Collective(Uncopied):
         if self._not_dying_yet([task]):
             task.kill(exception, block=block, timeout=timeout)
 
-    def _stop_feeding(self, exception: KillWith) -> None:
-        """Kill what would go on to start tasks here: those that wait for a slot, maps, inputs."""
+    def _stop_feeding(self, exception: KillWith) -> list[Task[Any]]:
+        """Kill what would go on to start tasks here: those that wait for a slot, maps, inputs.
+
+        Returns what has been killed now, and will end as soon as it notices.
+        """
         _core._cancel_tasks(list(self._backlog), exception)
+        current = _core.getcurrent()
+        feeding = []
         for helper, owner in list(maps_under_way.items()):
-            if owner is self and helper is not _core.getcurrent():
+            if owner is self and helper is not current:
+                map_is_over(helper)  # which also ends its reading, should the exception get lost
                 helper.kill(exception, block=False)
+                feeding.append(helper)
         for results in self._results_under_way or ():
-            results._stop()
+            feeding += results._stop()
+        return feeding
 
     def _cancel_queued(self, exception: KillWith | None = None, /) -> None:
         """End what has not begun, at once where that is possible; killing it does so, too."""

@@ -40,3 +40,8 @@ class Deadline:
     def remaining(self) -> float | None:
         """Seconds left, 0 when over, None when there is no end."""
         return None if self._at is None else max(0.0, self._at - time.monotonic())
+
+    def remaining_of(self, seconds: float) -> float:
+        """So many seconds, or what is left if that is less."""
+        left = self.remaining()
+        return seconds if left is None else min(left, seconds)

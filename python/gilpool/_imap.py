@@ -102,6 +102,8 @@ class _Feed(Generic[_T]):
             self._permits.get()
 
     def _start(self, task: Task[_T]) -> None:
+        if self.killed:  # the exception may have been lost in what the collector called just now
+            raise TaskExit
         self.unread[task] = None
         try:
             if not self._ordered:
@@ -218,11 +220,16 @@ class IMap(Uncopied, Iterator[_T]):
         if not self._feeder.ready() and self._feeder is not _core.getcurrent():
             self._feeder.kill(block=False)
 
-    def _stop(self) -> None:
-        """End the reading of the input, with an error for whoever reads that far."""
+    def _stop(self) -> list[Task[Any]]:
+        """End the reading of the input, with an error for whoever reads that far.
+
+        Returns what has been killed for it now.
+        """
+        if self._feed.killed or self._feeder.ready() or self._feeder is _core.getcurrent():
+            return []
         self._feed.killed = True
-        if not self._feeder.ready() and self._feeder is not _core.getcurrent():
-            self._feeder.kill(block=False)
+        self._feeder.kill(block=False)
+        return [self._feeder]
 
     def __del__(self) -> None:
         if hasattr(self, "_feeder"):
