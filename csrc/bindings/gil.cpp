@@ -12,6 +12,7 @@
 #include "bindings/visitors.hpp"
 #include "bindings/worker_threads.hpp"
 #include "core/native_thread.hpp"
+#include "core/tiny_lock.hpp"
 
 namespace gilpool::bindings {
 
@@ -25,12 +26,22 @@ struct KeptState {
 constinit thread_local KeptState t_kept{};
 constinit std::atomic<unsigned long> g_main_thread{0};
 
+/// Held by a worker while it makes its thread state, and during a fork. To make one takes a lock of
+/// the interpreter's, without the GIL, which up to CPython 3.11 a child waits for before it makes
+/// it anew: for ever, if a thread that it does not have holds it (one child in 600 beside pools
+/// that grow). Waited for without the GIL only; a worker that holds it waits for nothing.
+constinit core::TinyLock g_births;
+bool g_births_are_held = false;  // GIL
+
 }  // namespace
 
 void WorkerThreadState::attach() {
     if (t_kept.state == nullptr) {
-        // Ensure makes the thread state and binds it, so that foreign code which calls
-        // PyGILState_Ensure on this thread finds the same one.
+        // A new state is bound to the thread, so that Ensure, also when foreign code calls it on
+        // this thread, finds the same one.
+        g_births.lock();
+        PyThreadState_New(PyInterpreterState_Main());
+        g_births.unlock();
         t_kept.token = PyGILState_Ensure();
         t_kept.state = PyThreadState_Get();
         mark_as_worker();
@@ -66,6 +77,25 @@ void WorkerThreadState::destroy() {
     give_back_runner();
     leave_trace();
     PyGILState_Release(t_kept.token);
+}
+
+void hold_births() {
+    {
+        const Released released;  // another thread, which forks as well, may hold them
+        g_births.lock();
+    }
+    g_births_are_held = true;
+}
+
+void let_births_go_on() {
+    if (g_births_are_held) {
+        g_births_are_held = false;
+        g_births.unlock();
+    }
+}
+
+void forget_births() {
+    g_births_are_held = false;  // the lock itself is of the parent's, and so counts as free
 }
 
 bool is_main_thread() {

@@ -26,6 +26,14 @@ class Released {
     std::int64_t since_;  ///< 0: in no trace
 };
 
+/// Before a fork, GIL held, released while this waits: no worker makes its thread state until
+/// let_births_go_on() in the parent.
+void hold_births();
+void let_births_go_on();
+
+/// In a forked child.
+void forget_births();
+
 /// The thread state of a native worker: made at its first attach, kept until the worker ends (a
 /// fresh one for every attach costs 250-450 ns, a kept one 42-61 ns).
 class WorkerThreadState {

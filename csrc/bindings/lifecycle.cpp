@@ -96,7 +96,7 @@ PyObject* finish(PyObject*, PyObject*) {
     Py_RETURN_NONE;
 }
 
-PyObject* before_fork(PyObject*, PyObject*) {
+PyObject* end_idle_workers(PyObject*, PyObject*) {
     pause_observer();
     const core::TimePoint deadline = core::monotonic_now() + kIdleWorkersGoWithin;
     quiesce_crews(deadline);
@@ -107,8 +107,20 @@ PyObject* before_fork(PyObject*, PyObject*) {
     Py_RETURN_NONE;
 }
 
+PyObject* before_fork(PyObject* self, PyObject* none) {
+    PyObject* const result = end_idle_workers(self, none);
+    hold_births();
+    return result;
+}
+
+PyObject* after_fork_in_parent(PyObject*, PyObject*) {
+    let_births_go_on();
+    Py_RETURN_NONE;
+}
+
 PyObject* after_fork_in_child(PyObject*, PyObject*) {
     set_main_thread(PyThread_get_thread_ident());
+    forget_births();
     forget_trace();
     reset_scheduler();
     forget_departures();
@@ -130,7 +142,13 @@ PyObject* set_main_thread_ident(PyObject*, PyObject* ident) {
 PyMethodDef lifecycle_functions[] = {
     {"_finish", finish, METH_NOARGS,
      "_finish()\n--\n\nExit hook: run what is queued, then end the workers."},
-    {"_before_fork", before_fork, METH_NOARGS, "Fork hook: end the idle workers."},
+    {"_end_idle_workers", end_idle_workers, METH_NOARGS,
+     "_end_idle_workers()\n--\n\nWait until they have ended."},
+    {"_before_fork", before_fork, METH_NOARGS,
+     "_before_fork()\n--\n\nFork hook: end the idle workers, and let no new one make its thread "
+     "state."},
+    {"_after_fork_in_parent", after_fork_in_parent, METH_NOARGS,
+     "_after_fork_in_parent()\n--\n\nFork hook: go on."},
     {"_after_fork_in_child", after_fork_in_child, METH_NOARGS,
      "Fork hook: begin anew; what the parent runs or has queued fails here."},
     {"_set_main_thread", set_main_thread_ident, METH_O,

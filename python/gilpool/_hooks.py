@@ -67,4 +67,8 @@ def install() -> None:
     # Runs after the functions that are registered later, and after every thread that may ask.
     atexit.register(report_unfetched)
     _register_exit_hook(_at_exit)
-    os.register_at_fork(before=_core._before_fork, after_in_child=_in_child)
+    os.register_at_fork(
+        before=_core._before_fork,
+        after_in_parent=_core._after_fork_in_parent,
+        after_in_child=_in_child,
+    )

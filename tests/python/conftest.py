@@ -26,7 +26,7 @@ REACTOR = "gilpool-reactor"
 
 def os_threads() -> int:
     """How many threads the kernel counts, idle workers sent home first and the reactor's apart."""
-    _core._before_fork()
+    _core._end_idle_workers()
     names = []
     for task in Path("/proc/self/task").iterdir():
         with suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
@@ -53,6 +53,15 @@ def _nothing_is_left_behind() -> Iterator[None]:
     while os_threads() > threads_before and time.monotonic() < deadline:
         time.sleep(0.001)
     assert os_threads() <= threads_before, "threads are left"
+
+
+@pytest.fixture
+def collector_calls_nothing() -> Iterator[None]:
+    """A kill that hits code which the collector calls is lost there; hypothesis has some."""
+    callbacks = gc.callbacks[:]
+    gc.callbacks.clear()
+    yield
+    gc.callbacks[:] = callbacks
 
 
 @pytest.fixture

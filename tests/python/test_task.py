@@ -320,11 +320,11 @@ def burst():
     tasks = [gilpool.spawn(int) for _ in range(100_000)]
     gilpool.wait()
 burst()  # what is made once is made now
-gilpool._core._before_fork()  # ends the idle workers
+gilpool._core._end_idle_workers()  # ends the idle workers
 before = resident()
 burst()
 busy = resident()
-gilpool._core._before_fork()
+gilpool._core._end_idle_workers()
 after = resident()
 assert busy - before > 10e6, (before, busy)
 assert after - before < 0.25 * (busy - before), (before, busy, after)

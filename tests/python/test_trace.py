@@ -268,12 +268,12 @@ def test_callables_are_named_after_what_they_are(tmp_path: Path) -> None:
 def test_counters_and_workers(tmp_path: Path) -> None:
     out = tmp_path / "out.json"
     pool = gilpool.Pool()
-    _core._before_fork()  # no worker is left from before
+    _core._end_idle_workers()  # no worker is left from before
     with trace(out):
         for _ in range(3):
             pool.spawn(time.sleep, 0.02)
         pool.join()
-        _core._before_fork()
+        _core._end_idle_workers()
     recorded = rules.check(out)
 
     assert max(value for _, value in recorded.counters["busy"]) == 3
