@@ -522,6 +522,7 @@ def test_a_task_discarded_while_its_kill_is_settled_takes_nobody_with_it() -> No
     assert pool.join(PATIENCE)
 
 
+@pytest.mark.usefixtures("collector_calls_nothing")
 def test_killing_a_pool_ends_what_waits_for_a_slot_without_being_tracked() -> None:
     ran: list[int] = []
     pool = gilpool.Pool(1)
@@ -539,15 +540,16 @@ def test_killing_a_pool_ends_what_waits_for_a_slot_without_being_tracked() -> No
         list(results)
 
 
+@pytest.mark.usefixtures("collector_calls_nothing")
 @pytest.mark.parametrize("how", ["map", "spawn_many"])
-def test_an_input_without_an_end_is_read_no_further_than_a_kill(how: str) -> None:
+def test_an_input_nearly_without_an_end_is_read_no_further_than_a_kill(how: str) -> None:
     """Nothing of it is Python code, so Python has no place to raise the exception at."""
     pool = gilpool.Pool()
     begun = threading.Event()
 
     def read() -> None:
         begun.set()
-        getattr(pool, how)(abs, itertools.repeat(-1))
+        getattr(pool, how)(abs, itertools.repeat(-1, 10_000_000))
 
     task = gilpool.spawn(read)
     assert begun.wait(PATIENCE)

@@ -1,12 +1,11 @@
 """Pool: spawning, limits, order, joining and leaving."""
 
 import contextvars
-import gc
 import itertools
 import math
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -223,16 +222,7 @@ def test_context_left_by_an_exception_cancels_and_stops() -> None:
     assert all(isinstance(task.get(), gilpool.TaskExit) for task in sleepers)
 
 
-@pytest.fixture
-def _collector_calls_nothing() -> Iterator[None]:
-    """A kill that hits code which the collector calls is lost there; hypothesis has some."""
-    callbacks = gc.callbacks[:]
-    gc.callbacks.clear()
-    yield
-    gc.callbacks[:] = callbacks
-
-
-@pytest.mark.usefixtures("_collector_calls_nothing")
+@pytest.mark.usefixtures("collector_calls_nothing")
 @pytest.mark.parametrize("kind", ["Pool", "Group"])
 @pytest.mark.parametrize(
     "how", ["spawn", "spawn_many", "apply_async", "map_async", "imap", "imap_unordered"]
