@@ -431,7 +431,7 @@ class Crowd:
 def resident_mb() -> float:
     """This process's memory with nothing of ours at work, and what malloc keeps given back."""
     gc.collect()
-    _core._end_idle_workers()  # ends the idle workers; what they kept for later tasks goes with them
+    _core._end_idle_workers()  # what they kept for later tasks goes with them
     getattr(ctypes.CDLL(None), "malloc_trim", lambda _: 0)(0)
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
