@@ -19,7 +19,6 @@ namespace gilpool::bindings {
 namespace {
 
 struct KeptState {
-    PyGILState_STATE token{};
     PyThreadState* state = nullptr;
 };
 
@@ -37,13 +36,15 @@ bool g_births_are_held = false;  // GIL
 
 void WorkerThreadState::attach() {
     if (t_kept.state == nullptr) {
-        // A new state is bound to the thread, so that Ensure, also when foreign code calls it on
-        // this thread, finds the same one.
+        // It is bound to the thread: foreign code which calls PyGILState_Ensure here finds it.
         g_births.lock();
-        PyThreadState_New(PyInterpreterState_Main());
+        PyThreadState* const state = PyThreadState_New(PyInterpreterState_Main());
         g_births.unlock();
-        t_kept.token = PyGILState_Ensure();
-        t_kept.state = PyThreadState_Get();
+        if (state == nullptr) {
+            Py_FatalError("gilpool: no memory for a thread state");
+        }
+        PyEval_RestoreThread(state);
+        t_kept.state = state;
         mark_as_worker();
         core::open_signals();
         register_worker_thread();
@@ -76,7 +77,8 @@ void WorkerThreadState::destroy() {
     t_kept.state = nullptr;
     give_back_runner();
     leave_trace();
-    PyGILState_Release(t_kept.token);
+    PyThreadState_Clear(PyThreadState_Get());
+    PyThreadState_DeleteCurrent();
 }
 
 void hold_births() {

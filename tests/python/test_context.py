@@ -14,6 +14,7 @@ import pytest
 import gilpool
 from _tools import PATIENCE, Held, fail, gil_kept, settle, wait_until
 from conftest import Script
+from gilpool import _core
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
 
@@ -151,6 +152,20 @@ def test_thread_locals_belong_to_the_thread() -> None:
         return int(local.value) - threading.get_ident()
 
     assert set(gilpool.Pool().map(lambda _: use(), range(100))) == {0}
+
+
+def test_what_is_local_to_a_thread_goes_with_it() -> None:
+    class Local:
+        pass
+
+    def keep() -> "weakref.ref[Local]":
+        local.kept = Local()
+        return weakref.ref(local.kept)
+
+    local = threading.local()
+    gone = gilpool.spawn(keep).get()
+    gilpool.default_pool.join()
+    wait_until(lambda: [_core._end_idle_workers(), gone() is None][1])
 
 
 def test_asyncio_runs_inside_tasks() -> None:
