@@ -18,11 +18,7 @@ namespace gilpool::bindings {
 
 namespace {
 
-struct KeptState {
-    PyThreadState* state = nullptr;
-};
-
-constinit thread_local KeptState t_kept{};
+constinit thread_local PyThreadState* t_kept_state = nullptr;
 constinit std::atomic<unsigned long> g_main_thread{0};
 
 /// Held by a worker while it makes its thread state, and during a fork. To make one takes a lock of
@@ -35,7 +31,7 @@ bool g_births_are_held = false;  // GIL
 }  // namespace
 
 void WorkerThreadState::attach() {
-    if (t_kept.state == nullptr) {
+    if (t_kept_state == nullptr) {
         // It is bound to the thread: foreign code which calls PyGILState_Ensure here finds it.
         g_births.lock();
         PyThreadState* const state = PyThreadState_New(PyInterpreterState_Main());
@@ -44,14 +40,14 @@ void WorkerThreadState::attach() {
             Py_FatalError("gilpool: no memory for a thread state");
         }
         PyEval_RestoreThread(state);
-        t_kept.state = state;
+        t_kept_state = state;
         mark_as_worker();
         core::open_signals();
         register_worker_thread();
         trace_instant(TraceInstant::worker_started);
         return;
     }
-    PyEval_RestoreThread(t_kept.state);
+    PyEval_RestoreThread(t_kept_state);
 }
 
 void WorkerThreadState::detach() {
@@ -60,21 +56,21 @@ void WorkerThreadState::detach() {
 
 void WorkerThreadState::destroy() {
     // Past finalization there is nothing to give back: the interpreter has freed what it had.
-    if (t_kept.state == nullptr || interpreter_is_finalizing() || !Py_IsInitialized()) {
+    if (t_kept_state == nullptr || interpreter_is_finalizing() || !Py_IsInitialized()) {
         return;
     }
     const Departure departure;
     if (interpreter_is_finalizing()) {
         return;
     }
-    PyEval_RestoreThread(t_kept.state);
+    PyEval_RestoreThread(t_kept_state);
     unregister_worker_thread();
     unmark_as_worker();
     forget_blank_context();
     while (release_some_task_storage()) {
         PyEval_RestoreThread(PyEval_SaveThread());
     }
-    t_kept.state = nullptr;
+    t_kept_state = nullptr;
     give_back_runner();
     leave_trace();
     PyThreadState_Clear(PyThreadState_Get());

@@ -109,12 +109,6 @@ class ReadAhead {
     core::TimePoint since_ = core::monotonic_now();
 };
 
-/// True if the task that the calling thread runs has been killed since, or is being.
-bool was_killed_since(std::uint32_t kills_before) {
-    const TaskObject* const task = current_task();
-    return kills_delivered() != kills_before || (task != nullptr && task->kill_with != nullptr);
-}
-
 /// True with an exception set in a forked child of the reader, who has lost what it had queued.
 bool has_forked_since(std::uint32_t generation) {
     if (generation == core::fork_generation()) {
@@ -137,9 +131,8 @@ bool read_into(PoolObject* pool, Bulk* bulk, PyObject* iterator, SlotClaim* clai
     ReadAhead ahead;
     Breath breath;
     while (PyObject* const item = PyIter_Next(iterator)) {
-        // Who is being killed starts nothing more, though none of its bytecode runs here.
-        const bool added = !has_forked_since(generation) && !deliver_kill(current_task()) &&
-                           breath.take() && may_spawn(pool) && add_item(bulk, item);
+        const bool added = !has_forked_since(generation) && breath.take() && may_spawn(pool) &&
+                           add_item(bulk, item);
         Py_DECREF(item);
         if (!added) {
             return false;

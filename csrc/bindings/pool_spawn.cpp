@@ -5,7 +5,6 @@
 #include "bindings/compat.hpp"
 #include "bindings/pool_type.hpp"
 #include "bindings/scheduler.hpp"
-#include "bindings/task_kill.hpp"
 #include "bindings/task_timer.hpp"
 #include "bindings/task_type.hpp"
 #include "bindings/waiting.hpp"
@@ -50,8 +49,7 @@ bool spawn_each(PoolObject* pool, PyObject* function, PyObject* iterator, bool t
                 PyObject* tasks, Py_ssize_t* unqueued) {
     Breath breath;
     while (PyObject* const item = PyIter_Next(iterator)) {
-        // Who is being killed starts nothing more, though none of its bytecode runs here.
-        if (deliver_kill(current_task()) || !breath.take()) {
+        if (!breath.take()) {
             Py_DECREF(item);
             return false;
         }

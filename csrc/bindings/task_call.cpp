@@ -11,8 +11,8 @@ namespace gilpool::bindings {
 
 namespace {
 
-/// What a call is named after: the function's qualified name; that of else that of its type. Never
-/// a repr: that may be as long as its arguments are, and raise. New reference or null.
+/// What a call is named after: the function's qualified name, else that of its type. Never a repr:
+/// that may be as long as its arguments are, and raise. New reference or null.
 PyObject* name_of(PyObject* function) {
     if (PyMethod_Check(function)) {
         function = PyMethod_GET_FUNCTION(function);

@@ -156,6 +156,11 @@ std::uint32_t kills_delivered() {
     return t_kills_delivered;
 }
 
+bool was_killed_since(std::uint32_t kills_before) {
+    const TaskObject* const task = current_task();
+    return t_kills_delivered != kills_before || (task != nullptr && task->kill_with != nullptr);
+}
+
 void settle_kill(TaskObject* task, PyObject** value, PyObject** exception) {
     const bool never_raised = asynchronous_exception_is_pending();
     take_back_asynchronous_exception(task);

@@ -35,8 +35,12 @@ bool cancel_task(TaskObject* task, PyObject* exception);
 /// way. True if it did.
 bool deliver_kill(TaskObject* task);
 
-/// How many kills deliver_kill() has raised on the calling thread.
+/// How many kills deliver_kill() has raised on the calling thread: to be kept for
+/// was_killed_since().
 std::uint32_t kills_delivered();
+
+/// True if the task that the calling thread runs, if any, has been killed since, or is being.
+bool was_killed_since(std::uint32_t kills_before);
 
 /// Called after the task's call has ended and before anything else runs on its thread: takes back
 /// an exception that was not raised in time (it ends the task all the same) and sees to it that the

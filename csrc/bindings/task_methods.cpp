@@ -275,8 +275,7 @@ PyMethodDef task_methods[] = {
     {"kill", keyword_method(kill), METH_VARARGS | METH_KEYWORDS, kill_doc},
     {"_is_waited_for", is_waited_for, METH_NOARGS,
      "_is_waited_for($self, /)\n--\n\nTrue while somebody waits for it: in get or join, or in one "
-     "of"
-     " gilpool's functions."},
+     "of gilpool's functions."},
     {"_cancel", cancel, METH_VARARGS,
      "_cancel($self, exception=TaskExit, /)\n--\n\nKill the task if it has not begun; True if it "
      "had not."},

@@ -84,6 +84,10 @@ WaitOutcome wait_for(PatientWaiter& waiter, core::TimePoint deadline) {
     return outcome;
 }
 
+bool Breath::take() {
+    return (++items_ % kLook != 0 || take_if_due()) && !deliver_kill(current_task());
+}
+
 bool Breath::take_if_due() {
     const core::TimePoint now = core::monotonic_now();
     if (now - last_ < kEvery) {
@@ -93,7 +97,7 @@ bool Breath::take_if_due() {
         const Released released;
     }
     last_ = core::monotonic_now();
-    return !deliver_kill(current_task()) && (!is_main_thread() || look_for_signals());
+    return !is_main_thread() || look_for_signals();
 }
 
 WaitOutcome sleep_released(core::TimePoint deadline) {

@@ -51,11 +51,12 @@ class ListedWaiter {
 WaitOutcome wait_for(PatientWaiter& waiter, core::TimePoint deadline);
 
 /// For a loop over what may be without an end and need not run any bytecode, in which Python would
-/// let others have the GIL, signals be seen, and a kill through.
+/// let others have the GIL, signals be seen, and a kill through. Who is being killed gets no
+/// further item; the rest is seen to now and then.
 class Breath {
   public:
     /// To be called for each item; false with the exception of a signal handler or a kill.
-    bool take() { return ++items_ % kLook != 0 || take_if_due(); }
+    bool take();
 
   private:
     bool take_if_due();

@@ -119,8 +119,8 @@ bool initialize_worker(PoolObject* pool) {
     t_initializes_for = nullptr;
     t_is_initialized = result != nullptr;
     // A task that is killed meanwhile says nothing about the initializer.
-    const bool killed = current_task()->kill_with != nullptr || kills_delivered() != kills_before;
-    if (result == nullptr && !killed && PyErr_ExceptionMatches(error_types.task_exit) == 0) {
+    if (result == nullptr && !was_killed_since(kills_before) &&
+        PyErr_ExceptionMatches(error_types.task_exit) == 0) {
         pool->broken = true;
     }
     PyObject* const raised = result == nullptr ? take_raised_exception() : nullptr;

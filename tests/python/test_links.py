@@ -47,30 +47,24 @@ def test_callbacks_get_the_done_task_once_if_it_ended_their_way(
     assert isinstance(task.exception, KeyError) == (how == "raises")
 
 
-def test_callbacks_run_in_the_order_of_linking() -> None:
+def order_of_calls(kinds: list[str]) -> list[int]:
+    """In which order the callbacks of a task are called that are linked in these ways."""
     order: list[int] = []
     task = gilpool.Task(int)
-    for number in range(100):
-        link = task.link_value if number % 2 else task.link
-        link(lambda _, number=number: order.append(number))  # type: ignore[misc]
+    for number, kind in enumerate(kinds):
+        getattr(task, kind)(lambda _, number=number: order.append(number))
     task.start()
     task.join()
     settle()
+    return order
 
-    assert order == list(range(100))
+
+def test_callbacks_run_in_the_order_of_linking() -> None:
+    assert order_of_calls(["link", "link_value"] * 50) == list(range(100))
 
 
 def test_raw_links_come_first() -> None:
-    order: list[int] = []
-    task = gilpool.Task(int)
-    for number in range(10):
-        link = task.link if number % 2 else task.rawlink
-        link(lambda _, number=number: order.append(number))  # type: ignore[misc]
-    task.start()
-    task.join()
-    settle()
-
-    assert order == [0, 2, 4, 6, 8, 1, 3, 5, 7, 9]
+    assert order_of_calls(["rawlink", "link"] * 5) == [0, 2, 4, 6, 8, 1, 3, 5, 7, 9]
 
 
 def test_links_of_a_done_task_are_called_later_in_the_order_of_linking() -> None:
